@@ -1,0 +1,92 @@
+/**
+ * Custom requests and events of the adapter, typed as DAP's own. Addresses are strings "0x..." of 16 digits or fewer;
+ * counts are numbers. The extension's views use nothing else.
+ */
+
+/** launch.json attributes of type "undervisor". */
+export interface LaunchArguments {
+  /** ELF image that boots first (PVH or plain 32/64-bit entry) */
+  program: string;
+  /** Further images given to it as modules, in order; `layer` names the layer that runs it, for symbols and views */
+  modules?: { file: string; layer?: string; commandLine?: string }[];
+  /** Name of the layer that `program` runs as */
+  layer?: string;
+  /** Images with symbols only (no module), e.g. a kernel inside a disk image */
+  symbols?: { file: string; layer: string; bias?: string }[];
+  commandLine?: string;
+  /** MiB, default 64 */
+  memory?: number;
+  /** Stop at the first instruction, or at a function ("main"), or not at all. Default false */
+  stopOnEntry?: boolean | string;
+  /** Default true */
+  translator?: boolean;
+  noDebug?: boolean;
+}
+
+/** 'undervisor/exits': VM exits recorded so far, newest last. */
+export interface ExitsArguments { start: number; count: number }
+export interface ExitRow {
+  n: number;
+  instruction: number;
+  vcpu: number;
+  layer: string;
+  reason: number;
+  name: string;
+  rip: string;
+  symbol: string;
+  /** Decoded exit qualification in words */
+  qualification: string;
+}
+export interface ExitsResponse { total: number; rows: ExitRow[] }
+
+/** 'undervisor/translate': every step of one translation in the address space of a frame (or the running context). */
+export interface TranslateArguments {
+  address: string;
+  frameId?: number;
+  /** Where the address is meant; default 'linear' */
+  space?: 'linear' | 'guest-physical';
+}
+export interface TranslateStep {
+  name: string;
+  table: 'paging' | 'ept';
+  level: number;
+  entryAddress: string;
+  entry: string;
+  input: string;
+  output: string;
+  flags: string[];
+}
+export interface TranslateResponse {
+  layer: string;
+  linear?: string;
+  guestPhysical?: string;
+  hostPhysical?: string;
+  steps: TranslateStep[];
+  failure?: string;
+}
+
+/** 'undervisor/pages': the decisions announced by probes, newest last. */
+export interface PagesArguments { start: number; count: number; hpa?: string }
+export type PageDecision = 'owner' | 'encrypted' | 'decrypted' | 'refused' | 'verified' | 'corrupt';
+export interface PageRow {
+  n: number;
+  instruction: number;
+  decision: PageDecision;
+  hpa: string;
+  gpa: string;
+  vm: number;
+  why: string;
+  /** Function of the monitor that decided, with source place */
+  symbol: string;
+}
+export interface PagesResponse { total: number; rows: PageRow[] }
+
+/** 'undervisor/layers': the contexts that exist and their names. */
+export interface LayerRow { name: string; contextId: number; vcpu: number; root: boolean; vmcs?: string; running: boolean; rip: string; symbol: string; lastLeft?: string }
+export interface LayersResponse { layers: LayerRow[] }
+
+/** 'undervisor/continueToExit' and 'undervisor/continueToEntry': run to the next VM exit / entry of any vCPU. */
+export interface ContinueToArguments { threadId: number }
+
+/** 'undervisor/changed' event: views refresh. Sent at each stop and, throttled, while running. */
+export interface ChangedEventBody { exits: number; pages: number; instructions: number }

@@ -1,0 +1,72 @@
+import type { GuestPhysicalAddress, HostPhysicalAddress, LinearAddress } from '../memory/address';
+
+/**
+ * Named callbacks, one for each kind of change that a debugger wants to know of. A tap that nobody sets is
+ * `undefined`, and the place that would call it tests for that: watching costs nothing when off.
+ * Callbacks see the state after the change unless said otherwise, and must not change the machine.
+ */
+export interface Taps {
+  /** A VM exit is complete; root state is loaded. `record` is reused: copy what you keep. */
+  vmExit?: ((record: VmExitRecord) => void) | undefined;
+  /** Before the exit changes anything: guest state is still in the processor. */
+  vmExitBegin?: ((reason: number) => void) | undefined;
+  vmEntry?: ((record: VmEntryRecord) => void) | undefined;
+  /** VM entry refused: VMfail or entry-failure exit; the named check. */
+  vmEntryFailed?: ((failure: VmEntryFailure) => void) | undefined;
+  exception?: ((vector: number, errorCode: number | undefined, linear: LinearAddress) => void) | undefined;
+  interrupt?: ((vector: number) => void) | undefined;
+  tripleFault?: (() => void) | undefined;
+  controlRegister?: ((register: number, value: bigint) => void) | undefined;
+  tlbFlush?: ((scope: string) => void) | undefined;
+}
+
+export interface VmExitRecord {
+  /** Ordinal from 1 */
+  readonly n: number;
+  /** Retired instructions at the exit */
+  readonly instruction: number;
+  readonly vcpu: number;
+  /** VMCS that was current: identifies the layer that was left */
+  readonly vmcs: HostPhysicalAddress;
+  /** Exit-reason field, 32 bits with flags; basic reason = low 16 */
+  readonly reason: number;
+  readonly qualification: bigint;
+  readonly guestLinear: LinearAddress;
+  readonly guestPhysical: GuestPhysicalAddress;
+  readonly interruptionInformation: number;
+  readonly interruptionErrorCode: number;
+  readonly instructionLength: number;
+  /** The instruction pointer where the guest was left, and its code segment base */
+  readonly rip: bigint;
+  readonly csBase: bigint;
+}
+
+export interface VmEntryRecord {
+  readonly n: number;
+  readonly instruction: number;
+  readonly vcpu: number;
+  readonly vmcs: HostPhysicalAddress;
+  /** VMLAUNCH or VMRESUME */
+  readonly launch: boolean;
+  readonly rip: bigint;
+  /** VM-entry interruption-information field when an event is injected, else 0 */
+  readonly injected: number;
+}
+
+export interface VmEntryFailure {
+  readonly instruction: number;
+  readonly vcpu: number;
+  readonly vmcs: HostPhysicalAddress;
+  /** Identifier of the row in vmx/entry-checks */
+  readonly check: string;
+  /** The rule in words, e.g. "CR4.VMXE must be 1 (fixed bit)" */
+  readonly rule: string;
+  /** Field name and value that failed */
+  readonly field: string;
+  readonly value: bigint;
+  /** Manual section, e.g. "SDM vol. 3, 27.2.2" */
+  readonly section: string;
+  /** VM-instruction error number for VMfailValid, or exit reason 33/34/41 with the failure bit */
+  readonly error: number | undefined;
+  readonly exitReason: number | undefined;
+}

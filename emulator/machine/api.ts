@@ -1,0 +1,162 @@
+import type { Taps } from '../cpu/taps';
+import type { Instruction } from '../isa/instruction';
+import type { HostPhysicalAddress } from '../memory/address';
+
+/**
+ * The machine as the debug adapter, the command line and tests use it. Implemented by machine/machine.ts.
+ * Everything is synchronous; the caller runs it in slices and stays responsive between them.
+ */
+export interface Machine {
+  readonly configuration: MachineConfiguration;
+  /** Instructions retired since power-on, all vCPUs: the virtual clock */
+  readonly instructions: number;
+  readonly vcpus: readonly Vcpu[];
+  /** Callbacks of the platform; several listeners may be added. */
+  addTaps(taps: Taps): () => void;
+  /** Serial output of COM1, byte by byte, with the context that wrote it. */
+  onSerial(listener: (byte: number, vcpu: number) => void): () => void;
+  serialInput(bytes: Uint8Array): void;
+  /**
+   * Runs at most `limit` instructions, and stops earlier on a breakpoint, a requested stop or the machine's end.
+   * `stepOverBreakpoint`: the first instruction does not report its breakpoint.
+   */
+  run(limit: number, stepOverBreakpoint?: boolean): RunResult;
+  /** Ends the running `run` at the next instruction boundary; called from taps and breakpoint listeners. */
+  requestStop(): void;
+  /** Linear addresses at which execution stops before the instruction, in any address space. */
+  setBreakpoints(addresses: ReadonlySet<bigint>): void;
+  /** Reads bytes; undefined parts (no RAM, not mapped) end the result early. Never changes A/D bits or devices. */
+  readMemory(space: AddressSpace, address: bigint, length: number): Uint8Array;
+  /** Writes bytes; returns how many were written. Code caches and TLB stay coherent. */
+  writeMemory(space: AddressSpace, address: bigint, bytes: Uint8Array): number;
+  /** Every step of a translation, for the Address Translation view. Never faults, changes nothing. */
+  walk(space: AddressSpace, address: bigint): Walk;
+  readonly contexts: readonly Context[];
+  /** The context that runs on a vCPU */
+  running(vcpu: number): Context;
+  /** Contexts of the vCPU that were interrupted by a VM exit or entry, most recent first; not the running one. */
+  interrupted(vcpu: number): readonly Context[];
+  /** A VMCS field by encoding from the region at this address; undefined when no such field or no RAM. */
+  readVmcs(region: HostPhysicalAddress, encoding: number): bigint | undefined;
+  writeVmcs(region: HostPhysicalAddress, encoding: number, value: bigint): boolean;
+  /** The instruction at a linear address of this space, decoded, or undefined */
+  decode(space: AddressSpace, linear: bigint): Instruction | undefined;
+  /** SHA-256 over vCPU state, RAM and device state: equal for equal machines. Lower-case hex. */
+  stateHash(): string;
+  translatorEnabled: boolean;
+}
+
+export interface Vcpu {
+  readonly index: number;
+  /** The registers of the running context */
+  readonly registers: Registers;
+  readonly halted: boolean;
+}
+
+/** Register access by the manual's lower-case name: rax..r15, rip, rflags, cr0.., cs, cs.base, gdtr.base, efer, ... */
+export interface Registers {
+  names(): readonly string[];
+  read(name: string): bigint | undefined;
+  /** False: no such register, or it cannot be written in this context. */
+  write(name: string, value: bigint): boolean;
+}
+
+/**
+ * (vCPU, root or not, current VMCS). The first context is the machine's owner in root or outside VMX operation.
+ * A context that does not run keeps the registers that it had when it was left.
+ */
+export interface Context {
+  readonly id: number;
+  readonly vcpu: number;
+  readonly root: boolean;
+  /** Undefined for root and for the time before VMX operation */
+  readonly vmcs: HostPhysicalAddress | undefined;
+  readonly registers: Registers;
+  readonly space: AddressSpace;
+  readonly lastLeft: LeftRecord | undefined;
+  /** Retired count when it was first entered */
+  readonly since: number;
+}
+
+/** How a context was left: by a VM exit (non-root), or by a VM entry or VMXON-time handover (root). */
+export interface LeftRecord {
+  readonly kind: 'exit' | 'entry';
+  readonly n: number;
+  readonly instruction: number;
+  readonly reason: number;
+  readonly qualification: bigint;
+  readonly guestPhysical: bigint;
+  readonly guestLinear: bigint;
+}
+
+/** Where an address is meant. `linear` uses the context's own CR3 and EPT pointer. */
+export interface AddressSpace {
+  readonly kind: 'linear' | 'guest-physical' | 'host-physical';
+  readonly cr0: bigint;
+  readonly cr3: bigint;
+  readonly cr4: bigint;
+  readonly efer: bigint;
+  /** 0 when EPT is not in use */
+  readonly eptp: bigint;
+  /** Code size of the context's CS: decoding */
+  readonly codeSize: 16 | 32 | 64;
+}
+
+export interface Walk {
+  readonly steps: readonly WalkStep[];
+  readonly hostPhysical: bigint | undefined;
+  readonly guestPhysical: bigint | undefined;
+  readonly failure: string | undefined;
+}
+
+export interface WalkStep {
+  /** 'PML4E', 'PDPTE', 'PDE', 'PTE', 'EPT PML4E', ... */
+  readonly name: string;
+  readonly table: 'paging' | 'ept';
+  readonly level: number;
+  /** Where the entry lies, and its value */
+  readonly entryAddress: bigint;
+  readonly entry: bigint;
+  /** For which guest-physical address this EPT step was made */
+  readonly input: bigint;
+  /** Names of the set bits, in words: "present", "writable", "2 MiB page" */
+  readonly flags: readonly string[];
+  readonly output: bigint;
+}
+
+export type RunResult =
+  | { readonly why: 'limit' }
+  | { readonly why: 'breakpoint'; readonly vcpu: number; readonly linear: bigint }
+  | { readonly why: 'requested' }
+  | { readonly why: 'ended'; readonly outcome: Outcome };
+
+export type Outcome =
+  /** Value written to the exit port; success when it is 0 */
+  | { readonly kind: 'exit-port'; readonly code: number }
+  | { readonly kind: 'triple-fault'; readonly vcpu: number; readonly description: string }
+  /** HLT with nothing that could ever wake it */
+  | { readonly kind: 'halted-forever'; readonly vcpu: number }
+  | { readonly kind: 'vmx-abort'; readonly vcpu: number; readonly code: number }
+  /** The emulator met something it does not implement: says what and where */
+  | { readonly kind: 'unsupported'; readonly description: string };
+
+export interface MachineConfiguration {
+  /** RAM in MiB, 1..3072 */
+  readonly memory: number;
+  readonly kernel: BootImage;
+  readonly modules: readonly BootImage[];
+  readonly commandLine: string;
+  /** Optional extra images that are put in RAM before the start, at their ELF physical addresses */
+  readonly translator: boolean;
+}
+
+export interface BootImage {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly commandLine?: string;
+}
+
+/** A configuration or image that cannot be run. The message says what, where, and what to do. */
+export class MachineError extends Error {
+  override name = 'MachineError';
+}
