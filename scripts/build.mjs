@@ -19,7 +19,7 @@ async function bundle() {
 }
 
 async function transpile() {
-  const out = path.join(root, 'out');
+  const out = process.env.OUT ?? path.join(root, 'out');
   rmSync(out, { recursive: true, force: true });
   const entryPoints = ['emulator', 'debug-adapter', 'extension', 'test'].flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true })

@@ -72,6 +72,9 @@ export const State = {
   FAULT_PHYSICAL: 0x160,
   FAULT_QUALIFICATION: 0x168,
 
+  /** 8: clock ticks that passed while halted; the virtual clock is RETIRED + CLOCK_IDLE */
+  CLOCK_IDLE: 0x170,
+
   /**
    * 8 x 32: ES CS SS DS FS GS LDTR TR. +0 u16 selector, +4 u32 access rights in VMCS format (bit 16 = unusable),
    * +8 u32 limit in bytes, +16 u64 base.

@@ -1,0 +1,170 @@
+import { Segment, State } from '../memory/layout';
+import type { MachineMemory } from '../memory/machine-memory';
+
+/** RFLAGS bits (SDM vol. 1, 3.4.3) that the lazy arithmetic flags hold. */
+const ARITHMETIC = 0x8d5n;
+const FIXED = 2n;
+
+/** A segment register: visible and hidden part. Access rights in VMCS format (SDM vol. 3, "Guest Register State"). */
+export interface SegmentRegister {
+  readonly selector: number;
+  readonly access: number;
+  readonly limit: number;
+  readonly base: bigint;
+}
+
+/** Typed access to the state block of the running vCPU. Holds no state of its own. */
+export class CpuState {
+  private readonly view: DataView;
+
+  constructor(memory: MachineMemory) {
+    this.view = memory.view;
+  }
+
+  get64(offset: number): bigint {
+    return this.view.getBigUint64(offset, true);
+  }
+
+  set64(offset: number, value: bigint): void {
+    this.view.setBigUint64(offset, BigInt.asUintN(64, value), true);
+  }
+
+  get32(offset: number): number {
+    return this.view.getUint32(offset, true);
+  }
+
+  set32(offset: number, value: number): void {
+    this.view.setUint32(offset, value >>> 0, true);
+  }
+
+  gpr(number: number): bigint {
+    return this.get64(State.GPR + number * 8);
+  }
+
+  setGpr(number: number, value: bigint): void {
+    this.set64(State.GPR + number * 8, value);
+  }
+
+  get rip(): bigint {
+    return this.get64(State.RIP);
+  }
+
+  set rip(value: bigint) {
+    this.set64(State.RIP, value);
+  }
+
+  get rflags(): bigint {
+    const result = this.view.getBigInt64(State.FLAGS_RESULT, true);
+    const aux = this.get32(State.FLAGS_AUX);
+    let parity = (Number(result & 0xffn) ^ (aux >>> 8)) & 0xff;
+    parity ^= parity >>> 4;
+    parity ^= parity >>> 2;
+    parity ^= parity >>> 1;
+    const sign = (result < 0n ? 1 : 0) ^ (aux & 1);
+    const overflow = (aux ^ (aux << 1)) >>> 31;
+    const arithmetic =
+      (aux >>> 31) |
+      ((~parity & 1) << 2) |
+      (((aux >>> 3) & 1) << 4) |
+      ((result === 0n ? 1 : 0) << 6) |
+      (sign << 7) |
+      (overflow << 11);
+    return BigInt(this.get32(State.FLAGS_SYSTEM)) | BigInt(arithmetic) | FIXED;
+  }
+
+  set rflags(value: bigint) {
+    const flags = Number(value & 0x3fffffn);
+    const carry = flags & 1;
+    const parity = (flags >>> 2) & 1;
+    const adjust = (flags >>> 4) & 1;
+    const zero = (flags >>> 6) & 1;
+    const sign = (flags >>> 7) & 1;
+    const overflow = (flags >>> 11) & 1;
+    // Result 0 has even parity and a clear sign, result 1 odd parity and a clear sign: aux corrects the rest.
+    this.view.setBigInt64(State.FLAGS_RESULT, zero ? 0n : 1n, true);
+    const parityFix = zero ? 1 - parity : parity;
+    this.set32(
+      State.FLAGS_AUX,
+      (carry << 31) | ((carry ^ overflow) << 30) | (parityFix << 8) | (adjust << 3) | sign,
+    );
+    this.set32(State.FLAGS_SYSTEM, Number(BigInt.asUintN(32, value) & ~ARITHMETIC & 0x3f7700n));
+  }
+
+  segment(segment: Segment): SegmentRegister {
+    const at = State.SEGMENTS + segment * 32;
+    return {
+      selector: this.view.getUint16(at, true),
+      access: this.get32(at + 4),
+      limit: this.get32(at + 8),
+      base: this.get64(at + 16),
+    };
+  }
+
+  setSegment(segment: Segment, value: SegmentRegister): void {
+    const at = State.SEGMENTS + segment * 32;
+    this.view.setUint16(at, value.selector, true);
+    this.set32(at + 4, value.access);
+    this.set32(at + 8, value.limit);
+    this.set64(at + 16, value.base);
+  }
+
+  segmentSelector(segment: Segment): number {
+    return this.view.getUint16(State.SEGMENTS + segment * 32, true);
+  }
+
+  segmentAccess(segment: Segment): number {
+    return this.get32(State.SEGMENTS + segment * 32 + 4);
+  }
+
+  segmentLimit(segment: Segment): number {
+    return this.get32(State.SEGMENTS + segment * 32 + 8);
+  }
+
+  segmentBase(segment: Segment): bigint {
+    return this.get64(State.SEGMENTS + segment * 32 + 16);
+  }
+
+  get cr0(): bigint {
+    return this.get64(State.CR0);
+  }
+
+  set cr0(value: bigint) {
+    this.set64(State.CR0, value);
+  }
+
+  get cr2(): bigint {
+    return this.get64(State.CR2);
+  }
+
+  set cr2(value: bigint) {
+    this.set64(State.CR2, value);
+  }
+
+  get cr3(): bigint {
+    return this.get64(State.CR3);
+  }
+
+  set cr3(value: bigint) {
+    this.set64(State.CR3, value);
+  }
+
+  get cr4(): bigint {
+    return this.get64(State.CR4);
+  }
+
+  set cr4(value: bigint) {
+    this.set64(State.CR4, value);
+  }
+
+  get efer(): bigint {
+    return this.get64(State.EFER);
+  }
+
+  set efer(value: bigint) {
+    this.set64(State.EFER, value);
+  }
+
+  get retired(): bigint {
+    return this.get64(State.RETIRED);
+  }
+}
