@@ -2,6 +2,7 @@ import type { EngineControl } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import type { PhysicalMemory } from '../memory/physical';
 import type { Tlb } from '../memory/tlb';
+import type { Walker } from '../memory/walker';
 import type { CpuState } from './state';
 import type { LinearMemory } from './linear-memory';
 import type { Taps } from './taps';
@@ -10,8 +11,8 @@ import type { Taps } from './taps';
  * The processor as helpers (instructions written in TypeScript), exception delivery and VT-x see it.
  * A helper runs between two instructions: registers and RIP are exact, `nextRip` is preset to the following
  * instruction and becomes RIP when the helper returns; a control transfer assigns `nextRip`. A helper raises an
- * exception by `throw cpu.fault(vector, errorCode)`, a VM exit through `virtualization`; both before the first
- * change of state, so that the instruction can be restarted.
+ * exception by `throw cpu.fault(vector, errorCode)`; after `virtualization.x()` returned ExitKind.Taken it ends by
+ * `throw cpu.exitTaken()`. Both come before the first change of state, so that the instruction can be restarted.
  */
 export interface Processor {
   readonly index: number;
@@ -19,18 +20,69 @@ export interface Processor {
   readonly physical: PhysicalMemory;
   readonly linear: LinearMemory;
   readonly tlb: Tlb;
+  readonly walker: Walker;
   readonly engine: EngineControl;
   readonly ports: PortAccess;
   readonly taps: Taps;
   readonly virtualization: Virtualization;
   readonly interrupts: InterruptSource;
   nextRip: bigint;
-  /** Current privilege level (SS.DPL; 3 in virtual-8086 mode) */
+  /** Current privilege level (SS.DPL; 3 in virtual-8086 mode, 0 in real mode) */
   readonly cpl: number;
-  /** Retired instructions so far: the virtual clock */
+  /** CR0.PE is 0 */
+  readonly realMode: boolean;
+  /** RFLAGS.VM is 1 in protected mode */
+  readonly virtual8086: boolean;
+  /** IA-32e mode is active (EFER.LMA): 64-bit or compatibility mode */
+  readonly longMode: boolean;
+  /** Default code size of the running CS: 64 only in 64-bit mode */
+  readonly codeSize: 16 | 32 | 64;
+  /** The virtual clock: instructions retired plus ticks spent halted */
   readonly now: bigint;
-  /** Makes (does not throw) the one reusable fault object. */
+  /** Time-stamp counter as RDTSC returns it, with IA32_TSC_ADJUST and the TSC offset in force */
+  readonly tsc: bigint;
+  /** Makes (does not throw) the one reusable fault object. Without `errorCode` none is pushed. */
   fault(vector: number, errorCode?: number): Error;
+  /** Makes a #PF for this linear address; CR2 is written when it is delivered. */
+  pageFault(linear: bigint, errorCode: number): Error;
+  /** The reusable object to throw after a VM exit was taken: nothing of the instruction is committed after it. */
+  exitTaken(): Error;
+  /**
+   * In VMX non-root operation: asks whether this instruction exits; throws `exitTaken()` when it did. Helpers call it
+   * where the manual places the exit among the instruction's checks (SDM vol. 3, "Relative Priority of Faults and VM
+   * Exits"). The run loop itself asks, before the helper, only for the rules VMX, VMCALL, VMFUNC and GETSEC.
+   */
+  intercept(insn: Instruction): void;
+  /**
+   * To be called after any change of CR0, CR3, CR4, EFER, CS, SS, RFLAGS.VM or AC, EPTP, VPID, VMX_ON or VMX_ROOT in the
+   * state block: takes the paging context again, selects the TLB bank, and tells the engine. Does not flush.
+   */
+  contextChanged(): void;
+  /**
+   * Loads the four PAE page-directory-pointer-table entries from the table at CR3 into State.PDPTE, through EPT when it
+   * is in use. False, with nothing changed, when one has reserved bits set (SDM vol. 3, 4.4.1).
+   */
+  loadPdptes(cr3: bigint): boolean;
+  /**
+   * VM entry with event injection: the event is delivered through the IDT right after the running helper returned and
+   * RIP was set. SDM vol. 3, "Event Injection".
+   */
+  inject(event: InjectedEvent): void;
+  /** INIT: sets the state of SDM vol. 3, table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
+  initialize(): void;
+  /** The processor enters VMX abort shutdown; `run` reports it. SDM vol. 3, "VMX Aborts". */
+  vmxAbort(code: number): void;
+  /** Ends `run` at the next instruction boundary. */
+  requestStop(): void;
+}
+
+export interface InjectedEvent {
+  /** VMCS interruption type: 0 external, 2 NMI, 3 hardware exception, 4 software interrupt, 5 INT1, 6 INT3/INTO */
+  readonly type: number;
+  readonly vector: number;
+  readonly errorCode: number | undefined;
+  /** For types 4, 5 and 6: added to RIP before it is pushed */
+  readonly instructionLength: number;
 }
 
 export interface PortAccess {
@@ -38,13 +90,13 @@ export interface PortAccess {
   write(port: number, size: number, value: number): void;
 }
 
-/** The local APIC (and INTR pin) as the processor sees it. */
+/** The local APIC (and INTR pin) as the processor sees it. Times are the virtual clock (`Processor.now`). */
 export interface InterruptSource {
   /** Highest pending vector that the APIC would deliver now, or -1 */
   pendingVector(): number;
   /** Acknowledge: moves the vector from IRR to ISR and returns it. */
   acknowledge(): number;
-  /** Retired count of the next timer event, or Infinity */
+  /** Clock of the next timer event, or Infinity */
   nextDeadline(): number;
   /** Lets timers that are due fire. */
   advance(now: number): void;
@@ -59,40 +111,112 @@ export const enum ExitKind {
   Taken = 1,
 }
 
+/**
+ * The points of an instruction boundary at which VT-x may take a VM exit, in the order of priority (SDM vol. 3,
+ * "Priority Among Concurrent Events" and the sections on the preemption timer, MTF and window exits).
+ */
+export const enum Boundary {
+  /** An INIT signal is pending. */
+  Init,
+  /** A monitor-trap-flag exit is pending (State.PENDING_EVENTS bit 3). */
+  MonitorTrap,
+  /** The clock reached State.PREEMPTION_DEADLINE. */
+  PreemptionTimer,
+  /** NMI-window exiting may take effect: neither blocking by NMI nor by STI or MOV SS. */
+  NmiWindow,
+  /** An NMI is pending and not blocked by STI or MOV SS; blocking by (virtual) NMI is for the callee to judge. */
+  Nmi,
+  /** Interrupt-window exiting may take effect: RFLAGS.IF is 1 and there is no blocking. */
+  InterruptWindow,
+  /** The interrupt source has a vector pending; RFLAGS.IF may be 0 (with external-interrupt exiting it exits anyway). */
+  ExternalInterrupt,
+}
+
 /** What VT-x does in the processor's flow. Implemented in vmx/; a processor without VT-x uses `noVirtualization`. */
 export interface Virtualization {
+  /** VT-x exists: CPUID announces it, and IA32_FEATURE_CONTROL */
+  readonly present: boolean;
   readonly nonRoot: boolean;
-  /** Before a helper with an exit rule executes: takes the VM exit if its control says so. Only called in non-root. */
+  /** Takes the VM exit if this instruction's exit rule says so. Only called in non-root, see `Processor.intercept`. */
   instruction(insn: Instruction): ExitKind;
-  /** An exception is about to be delivered (non-root): exception bitmap, page-fault mask/match. */
-  exception(vector: number, errorCode: number | undefined, linearAddress: bigint): ExitKind;
-  /** A pending external interrupt, NMI, INIT, window or timer at an instruction boundary (non-root). */
-  boundary(): ExitKind;
+  /**
+   * An exception is about to be delivered (non-root): exception bitmap, page-fault mask/match. RIP and flags are what
+   * would be pushed. `type` is the VMCS interruption type (3 hardware exception, 5 INT1, 6 INT3 and INTO).
+   * `payload` is the linear address of a page fault, the DR6-format bits of a debug exception, else 0. CR2 and DR6 are
+   * unchanged. `instructionLength` is that of INT1, INT3, INTO, else 0.
+   */
+  exception(vector: number, errorCode: number | undefined, payload: bigint, type: number, instructionLength: number): ExitKind;
+  /** One point of an instruction boundary in non-root; None: no exit for it, the event is handled as outside VMX. */
+  boundary(point: Boundary): ExitKind;
+  /** Monitor trap flag in force: the processor executes one instruction at a time, then Boundary.MonitorTrap. */
+  readonly monitorTrap: boolean;
   /** EPT violation or misconfiguration found by the page walk. */
   eptFault(fault: EptFault): ExitKind;
   /** Triple fault, task switch. */
   tripleFault(): ExitKind;
   taskSwitch(selector: number, source: 0 | 1 | 2 | 3): ExitKind;
-  /** Executes VMXON..VMFUNC, VMCALL: behaviours registered by name in the helper table. */
   /** Guest/host masks: what MOV from CR0/CR4, SMSW read in non-root. */
   readCr0(): bigint;
   readCr4(): bigint;
-  /** RDMSR/WRMSR of the VMX capability range 0x480-0x493; undefined when not one of them */
+  /** In non-root, the value to load when the guest moves `value` to CR0/CR4: bits owned by the host keep their value. */
+  ownedCr0(value: bigint): bigint;
+  ownedCr4(value: bigint): bigint;
+  /** RDMSR of the VMX capability range 0x480-0x493; undefined when not one of them */
   readMsr(index: number): bigint | undefined;
-  /** Bits of CR0/CR4 that must be 1 and may be 1 while in VMX operation */
+  /** Whether VMX operation allows this value of CR0/CR4 (fixed bits; unrestricted guest). True outside VMX operation. */
   fixedCr0(value: bigint): boolean;
   fixedCr4(value: bigint): boolean;
-  /** Retired count of the next event VT-x wants control at (preemption timer), or Infinity */
+  /** Clock of the next event VT-x wants control at (preemption timer), or Infinity */
   nextDeadline(): number;
+  /** INIT is blocked (VMX root operation). */
+  readonly blocksInit: boolean;
   /** Delivery of an exception or interrupt through the IDT begins / ended, for IDT-vectoring information. */
   beginDelivery(vector: number, type: number, errorCode: number | undefined, instructionLength: number): void;
   endDelivery(): void;
+  /** IRET is about to execute in non-root: "NMI exiting"/"virtual NMIs" decide what it unblocks. True: handled here. */
+  iretUnblocksNmi(): boolean;
 }
 
 export interface EptFault {
   readonly misconfiguration: boolean;
   readonly guestPhysical: bigint;
   readonly linear: bigint | undefined;
-  /** Exit qualification bits 0-12 as the manual defines them for EPT violations */
+  /** Exit qualification bits 0-12 as the manual defines them for EPT violations; 0 for a misconfiguration */
   readonly qualification: bigint;
 }
+
+/** An instruction that is not computation plus RAM. */
+export type Helper = (cpu: Processor, insn: Instruction) => void;
+export type HelperTable = Readonly<Record<string, Helper>>;
+
+export const noVirtualization: Virtualization = {
+  present: false,
+  nonRoot: false,
+  monitorTrap: false,
+  blocksInit: false,
+  instruction: () => ExitKind.None,
+  exception: () => ExitKind.None,
+  boundary: () => ExitKind.None,
+  eptFault: () => ExitKind.None,
+  tripleFault: () => ExitKind.None,
+  taskSwitch: () => ExitKind.None,
+  readCr0: () => 0n,
+  readCr4: () => 0n,
+  ownedCr0: (value) => value,
+  ownedCr4: (value) => value,
+  readMsr: () => undefined,
+  fixedCr0: () => true,
+  fixedCr4: () => true,
+  nextDeadline: () => Infinity,
+  beginDelivery: () => undefined,
+  endDelivery: () => undefined,
+  iretUnblocksNmi: () => false,
+};
+
+export const noInterrupts: InterruptSource = {
+  pendingVector: () => -1,
+  acknowledge: () => -1,
+  nextDeadline: () => Infinity,
+  advance: () => undefined,
+  taskPriority: 0,
+};

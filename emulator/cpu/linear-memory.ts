@@ -1,0 +1,165 @@
+import { Access } from '../engine/host';
+import type { Instruction } from '../isa/instruction';
+import { linear as asLinear, type LinearAddress } from '../memory/address';
+import { Segment, State } from '../memory/layout';
+import { Vector } from './vectors';
+import { ExitKind, type EptFault, type Processor } from './processor';
+import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
+import { segmentFault } from './segment-access';
+
+const ADDRESS_16 = 0xffffn;
+const ADDRESS_32 = 0xffffffffn;
+const NO_REGISTER = -1;
+
+export { Privilege };
+
+/**
+ * Memory as helpers use it: every access is translated and checked, and a failed one is thrown (an exception, or the
+ * sentinel after an EPT exit). Addresses are linear: segmentation is applied by `operandAddress` and `segmentAddress`.
+ * Without `privilege` the access is made with the current privilege level; Privilege.System is an implicit
+ * supervisor access (descriptor tables, TSS; SDM vol. 3, 4.6).
+ */
+export class LinearMemory {
+  constructor(
+    private readonly cpu: Processor,
+    private readonly translation: Translation,
+  ) {}
+
+  /** @param size 1, 2, 4 or 8 bytes; the result is zero-extended */
+  read(linear: bigint, size: number, privilege: Privilege = Privilege.Current): bigint {
+    const address = this.canonical(linear);
+    if (crossesPage(address, size)) {
+      let value = 0n;
+      this.check(address, size, Access.Read, privilege);
+      for (let i = 0; i < size; i++) value |= this.read(this.wrap(address + BigInt(i)), 1, privilege) << BigInt(i * 8);
+      return value;
+    }
+    const at = this.translate(address, Access.Read, privilege);
+    if (at === DEVICE) return this.cpu.physical.read(this.translation.device, size);
+    return this.translation.load(at, size);
+  }
+
+  write(linear: bigint, size: number, value: bigint, privilege: Privilege = Privilege.Current): void {
+    const address = this.canonical(linear);
+    if (crossesPage(address, size)) {
+      this.check(address, size, Access.Write, privilege);
+      for (let i = 0; i < size; i++) this.write(this.wrap(address + BigInt(i)), 1, value >> BigInt(i * 8), privilege);
+      return;
+    }
+    const at = this.translate(address, Access.Write, privilege);
+    if (at === DEVICE) this.cpu.physical.write(this.translation.device, size, value);
+    else this.translation.store(at, size, BigInt.asUintN(size * 8, value));
+  }
+
+  /** Raises whatever an access to these bytes would raise, and changes nothing but accessed and dirty flags. */
+  check(linear: bigint, size: number, access: Access, privilege: Privilege = Privilege.Current): void {
+    const address = this.canonical(linear);
+    this.translate(address, access, privilege);
+    const last = this.wrap(address + BigInt(size - 1));
+    if (crossesPage(address, size)) this.translate(this.canonical(last) & ~0xfffn, access, privilege);
+  }
+
+  /** The offset part of a memory operand, truncated to the address size. */
+  effectiveAddress(insn: Instruction): bigint {
+    const { state } = this.cpu;
+    let offset = insn.displacement;
+    if (insn.ripRelative) offset += insn.rip + BigInt(insn.length);
+    if (insn.base !== NO_REGISTER) offset += state.gpr(insn.base);
+    if (insn.index !== NO_REGISTER) offset += state.gpr(insn.index) << BigInt(insn.scale);
+    return truncate(offset, insn.addressSize);
+  }
+
+  /** Segmentation of a memory operand: the linear address, after the checks of the segment (#GP, #SS). */
+  operandAddress(insn: Instruction, size: number, access: Access = Access.Read): LinearAddress {
+    return this.segmentAddress(insn.segment, this.effectiveAddress(insn), size, access);
+  }
+
+  /**
+   * Linear address of `size` bytes at an offset of a segment. Raises #GP(0), or #SS(0) for SS, when the limit, type,
+   * null or canonical check fails (SDM vol. 3, 5.3 and 5.5; vol. 1, 3.3.7.1).
+   */
+  segmentAddress(segment: Segment, offset: bigint, size: number, access: Access = Access.Read): LinearAddress {
+    const { state } = this.cpu;
+    const base = state.segmentBase(segment);
+    if (this.cpu.codeSize === 64) {
+      const address = segment === Segment.FS || segment === Segment.GS ? base + offset : offset;
+      const linear = asLinear(address);
+      if (!isCanonical(linear) || !isCanonical(linear + BigInt(size - 1)))
+        throw this.cpu.fault(segment === Segment.SS ? Vector.SS : Vector.GP, 0);
+      return linear;
+    }
+    if (segmentFault(this.cpu, segment, offset, size, access))
+      throw this.cpu.fault(segment === Segment.SS ? Vector.SS : Vector.GP, 0);
+    return asLinear((base + offset) & ADDRESS_32);
+  }
+
+  /** Reads the memory or register operand `rm` of `size` bytes, zero-extended. */
+  readRm(insn: Instruction, size: number): bigint {
+    if (insn.isMemory) return this.read(this.operandAddress(insn, size), size);
+    return BigInt.asUintN(size * 8, this.cpu.state.gpr(insn.rm));
+  }
+
+  /** Writes the memory or register operand `rm`; a 4-byte register write clears the upper half. */
+  writeRm(insn: Instruction, size: number, value: bigint): void {
+    if (insn.isMemory) this.write(this.operandAddress(insn, size, Access.Write), size, value);
+    else writeRegister(this.cpu, insn.rm, size, value);
+  }
+
+  private translate(address: bigint, access: Access, privilege: Privilege): number {
+    const at = this.translation.translate(address, access, privilege);
+    if (at === FAULT) this.raise();
+    return at;
+  }
+
+  /** Throws what the translation recorded. */
+  private raise(): never {
+    const { fault } = this.translation;
+    if (fault.kind === FaultKind.Exception) {
+      if (fault.vector === (Vector.PF as number)) throw this.cpu.pageFault(fault.linear, fault.errorCode);
+      throw this.cpu.fault(fault.vector, fault.errorCode);
+    }
+    throw raiseEptFault(this.cpu, {
+      misconfiguration: fault.kind === FaultKind.EptMisconfiguration,
+      guestPhysical: BigInt(fault.guestPhysical),
+      linear: fault.linear,
+      qualification: BigInt(fault.qualification),
+    });
+  }
+
+  private canonical(linear: bigint): bigint {
+    const address = BigInt.asUintN(64, linear);
+    if (this.cpu.longMode && !isCanonical(address)) throw this.cpu.fault(Vector.GP, 0);
+    return address;
+  }
+
+  private wrap(linear: bigint): bigint {
+    return this.cpu.longMode ? BigInt.asUintN(64, linear) : linear & ADDRESS_32;
+  }
+}
+
+/** Reports an EPT fault to VT-x; the result is to be thrown. */
+export function raiseEptFault(cpu: Processor, fault: EptFault): Error {
+  if (cpu.virtualization.eptFault(fault) === ExitKind.Taken) return cpu.exitTaken();
+  throw new Error('an EPT fault outside VMX non-root operation');
+}
+
+/** Writes a general register as an instruction of this operand size (bytes) does: 4 bytes zero-extend, 1 and 2 merge. */
+export function writeRegister(cpu: Processor, number: number, size: number, value: bigint): void {
+  const { state } = cpu;
+  if (size >= 4) state.setGpr(number, BigInt.asUintN(size * 8, value));
+  else {
+    const mask = (1n << BigInt(size * 8)) - 1n;
+    state.setGpr(number, (state.gpr(number) & ~mask) | (value & mask));
+  }
+}
+
+/** Bits 63:47 all equal (4-level paging; SDM vol. 1, 3.3.7.1). */
+export const isCanonical = (linear: bigint): boolean => BigInt.asIntN(48, linear) === BigInt.asIntN(64, linear);
+
+export const crossesPage = (linear: bigint, size: number): boolean => Number(linear & 0xfffn) + size > 4096;
+
+export const truncate = (offset: bigint, addressSize: 16 | 32 | 64): bigint =>
+  addressSize === 64 ? BigInt.asUintN(64, offset) : addressSize === 32 ? offset & ADDRESS_32 : offset & ADDRESS_16;
+
+/** Byte offset in the state block of a segment register's fields. */
+export const segmentOffset = (segment: Segment): number => State.SEGMENTS + segment * 32;
