@@ -10,6 +10,8 @@ export interface Taps {
   vmExit?: ((record: VmExitRecord) => void) | undefined;
   /** Before the exit changes anything: guest state is still in the processor. */
   vmExitBegin?: ((reason: number) => void) | undefined;
+  /** VMLAUNCH or VMRESUME passed all checks; root state is still in the processor, with RIP at that instruction. */
+  vmEntryBegin?: (() => void) | undefined;
   vmEntry?: ((record: VmEntryRecord) => void) | undefined;
   /** VM entry refused: VMfail or entry-failure exit; the named check. */
   vmEntryFailed?: ((failure: VmEntryFailure) => void) | undefined;
