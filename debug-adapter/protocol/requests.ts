@@ -24,7 +24,10 @@ export interface LaunchArguments {
 }
 
 /** 'undervisor/exits': VM exits recorded so far, newest last. */
-export interface ExitsArguments { start: number; count: number }
+export interface ExitsArguments {
+  start: number;
+  count: number;
+}
 export interface ExitRow {
   n: number;
   instruction: number;
@@ -37,7 +40,10 @@ export interface ExitRow {
   /** Decoded exit qualification in words */
   qualification: string;
 }
-export interface ExitsResponse { total: number; rows: ExitRow[] }
+export interface ExitsResponse {
+  total: number;
+  rows: ExitRow[];
+}
 
 /** 'undervisor/translate': every step of one translation in the address space of a frame (or the running context). */
 export interface TranslateArguments {
@@ -66,7 +72,11 @@ export interface TranslateResponse {
 }
 
 /** 'undervisor/pages': the decisions announced by probes, newest last. */
-export interface PagesArguments { start: number; count: number; hpa?: string }
+export interface PagesArguments {
+  start: number;
+  count: number;
+  hpa?: string;
+}
 export type PageDecision = 'owner' | 'encrypted' | 'decrypted' | 'refused' | 'verified' | 'corrupt';
 export interface PageRow {
   n: number;
@@ -79,14 +89,35 @@ export interface PageRow {
   /** Function of the monitor that decided, with source place */
   symbol: string;
 }
-export interface PagesResponse { total: number; rows: PageRow[] }
+export interface PagesResponse {
+  total: number;
+  rows: PageRow[];
+}
 
 /** 'undervisor/layers': the contexts that exist and their names. */
-export interface LayerRow { name: string; contextId: number; vcpu: number; root: boolean; vmcs?: string; running: boolean; rip: string; symbol: string; lastLeft?: string }
-export interface LayersResponse { layers: LayerRow[] }
+export interface LayerRow {
+  name: string;
+  contextId: number;
+  vcpu: number;
+  root: boolean;
+  vmcs?: string;
+  running: boolean;
+  rip: string;
+  symbol: string;
+  lastLeft?: string;
+}
+export interface LayersResponse {
+  layers: LayerRow[];
+}
 
 /** 'undervisor/continueToExit' and 'undervisor/continueToEntry': run to the next VM exit / entry of any vCPU. */
-export interface ContinueToArguments { threadId: number }
+export interface ContinueToArguments {
+  threadId: number;
+}
 
 /** 'undervisor/changed' event: views refresh. Sent at each stop and, throttled, while running. */
-export interface ChangedEventBody { exits: number; pages: number; instructions: number }
+export interface ChangedEventBody {
+  exits: number;
+  pages: number;
+  instructions: number;
+}

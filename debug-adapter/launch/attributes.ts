@@ -1,0 +1,126 @@
+import { userError } from '../session/errors';
+
+/**
+ * The attributes of a launch and of an undervisor.json: one row each. Whatever has no row is refused by name, because
+ * a misspelt attribute that is silently ignored is a wrong run.
+ */
+export interface Attribute {
+  readonly name: string;
+  readonly check: (value: unknown) => string | undefined;
+  /** False: only in a launch configuration, not in undervisor.json */
+  readonly described: boolean;
+}
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? undefined : 'must be a non-empty string');
+const flag = (value: unknown) => (typeof value === 'boolean' ? undefined : 'must be true or false');
+const optionalText = (value: unknown) => (typeof value === 'string' ? undefined : 'must be a string');
+const mebibytes = (value: unknown) =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 3072
+    ? undefined
+    : 'must be a whole number of MiB from 1 to 3072';
+const entryStop = (value: unknown) =>
+  typeof value === 'boolean' || (typeof value === 'string' && value !== '')
+    ? undefined
+    : 'must be true, false or the name of a function';
+
+/** A list of objects whose own attributes are rows again. `true` marks the required ones. */
+function listOf(members: Record<string, { check: (value: unknown) => string | undefined; required: boolean }>) {
+  return (value: unknown): string | undefined => {
+    if (!Array.isArray(value)) return 'must be a list';
+    for (const [index, item] of value.entries()) {
+      if (typeof item !== 'object' || item === null || Array.isArray(item)) return `[${index}] must be an object`;
+      for (const [key, inner] of Object.entries(item)) {
+        const member = Object.hasOwn(members, key) ? members[key] : undefined;
+        if (!member) return `[${index}].${unknownAttribute(key, Object.keys(members))}`;
+        const problem = member.check(inner);
+        if (problem) return `[${index}].${key} ${problem}`;
+      }
+      for (const [key, member] of Object.entries(members)) {
+        if (member.required && !Object.hasOwn(item, key)) return `[${index}] needs "${key}"`;
+      }
+    }
+    return undefined;
+  };
+}
+
+const required = { check: text, required: true };
+const optional = { check: optionalText, required: false };
+const address = (value: unknown) =>
+  typeof value === 'string' && /^-?0x[0-9a-f]{1,16}$/i.test(value) ? undefined : 'must be a string like "0x200000"';
+
+export const attributes: readonly Attribute[] = [
+  { name: 'program', check: text, described: true },
+  { name: 'layer', check: text, described: true },
+  {
+    name: 'modules',
+    check: listOf({ file: required, layer: optional, commandLine: optional }),
+    described: true,
+  },
+  {
+    name: 'symbols',
+    check: listOf({ file: required, layer: required, bias: { check: address, required: false } }),
+    described: true,
+  },
+  { name: 'commandLine', check: optionalText, described: true },
+  { name: 'memory', check: mebibytes, described: true },
+  { name: 'stopOnEntry', check: entryStop, described: false },
+  { name: 'translator', check: flag, described: true },
+  { name: 'noDebug', check: flag, described: false },
+];
+
+/** What VS Code and other clients put into every configuration for themselves; "__" marks their private ones. */
+const CLIENT_ATTRIBUTES = new Set([
+  'name', 'type', 'request', 'presentation', 'preLaunchTask', 'postDebugTask', 'internalConsoleOptions', 'debugServer',
+  'serverReadyAction', 'suppressMultipleSessionView', 'linux', 'osx', 'windows',
+]); // prettier-ignore
+
+/** Checks names and values. Throws a RequestError that names the attribute and, for an unknown one, the nearest. */
+export function checkAttributes(given: unknown, where: 'launch' | string): Record<string, unknown> {
+  const described = where !== 'launch';
+  const place = described ? `${where}: ` : 'launch: ';
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw userError(`${place}must be an object of attributes`);
+  }
+  const rows = attributes.filter((row) => row.described || !described);
+  const checked: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(given)) {
+    if ((!described && (CLIENT_ATTRIBUTES.has(name) || name.startsWith('__'))) || name === '$schema') continue;
+    const row = rows.find((candidate) => candidate.name === name);
+    if (!row)
+      throw userError(
+        place +
+          unknownAttribute(
+            name,
+            rows.map((candidate) => candidate.name),
+          ),
+      );
+    if (value === undefined) continue;
+    const problem = row.check(value);
+    if (problem) throw userError(`${place}${name}${problem.startsWith('[') ? '' : ' '}${problem}`);
+    checked[name] = value;
+  }
+  return checked;
+}
+
+function unknownAttribute(name: string, known: readonly string[]): string {
+  const nearest = [...known].sort((a, b) => distance(name, a) - distance(name, b))[0] ?? '';
+  const close = distance(name, nearest) <= Math.max(2, Math.floor(nearest.length / 2));
+  const advice = close ? `Did you mean "${nearest}"?` : `Nearest: "${nearest}".`;
+  return `unknown attribute "${name}". ${advice} Valid: ${known.join(', ')}`;
+}
+
+/** Levenshtein distance, upper and lower case alike */
+function distance(a: string, b: string): number {
+  const left = a.toLowerCase();
+  const right = b.toLowerCase();
+  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= left.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= right.length; j++) {
+      const change = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, change));
+    }
+    row = next;
+  }
+  return row[right.length] ?? 0;
+}

@@ -1,0 +1,103 @@
+import type { VmExitRecord } from '../../emulator/cpu/taps';
+import { hostPhysical, linear, guestPhysical } from '../../emulator/memory/address';
+
+/**
+ * VM exits as they happened, newest last. A ring of compact records in typed arrays: a run of hours keeps the newest
+ * million at 80 bytes each; a short one costs what it uses.
+ */
+export interface LoggedExit extends VmExitRecord {
+  /** Number that the listener gave: the layer that was left */
+  readonly layer: number;
+}
+
+const CHUNK = 8192;
+const WIDE = 7;
+const NARROW = 7;
+
+interface Chunk {
+  readonly wide: BigUint64Array;
+  readonly narrow: Float64Array;
+}
+
+export class ExitLog {
+  private readonly chunks: Chunk[] = [];
+  private count = 0;
+
+  /** `capacity` is rounded up to whole chunks. */
+  constructor(capacity = 1 << 20) {
+    this.chunkLimit = Math.max(1, Math.ceil(capacity / CHUNK));
+  }
+  private readonly chunkLimit: number;
+
+  /** All exits ever recorded */
+  get total(): number {
+    return this.count;
+  }
+
+  /** Index of the oldest record that is still there */
+  get first(): number {
+    return Math.max(0, this.count - this.chunkLimit * CHUNK);
+  }
+
+  add(record: VmExitRecord, layer: number): void {
+    const index = this.count++;
+    const slot = Math.floor(index / CHUNK) % this.chunkLimit;
+    const chunk = (this.chunks[slot] ??= {
+      wide: new BigUint64Array(CHUNK * WIDE),
+      narrow: new Float64Array(CHUNK * NARROW),
+    });
+    const { wide, narrow } = chunk;
+    let at = (index % CHUNK) * WIDE;
+    wide[at++] = record.vmcs;
+    wide[at++] = record.qualification;
+    wide[at++] = record.guestLinear;
+    wide[at++] = record.guestPhysical;
+    wide[at++] = record.rip;
+    wide[at++] = record.csBase;
+    wide[at] = BigInt(record.reason >>> 0);
+    at = (index % CHUNK) * NARROW;
+    narrow[at++] = record.n;
+    narrow[at++] = record.instruction;
+    narrow[at++] = record.vcpu;
+    narrow[at++] = record.interruptionInformation >>> 0;
+    narrow[at++] = record.interruptionErrorCode >>> 0;
+    narrow[at++] = record.instructionLength;
+    narrow[at] = layer;
+  }
+
+  /** Record `index`, counted from 0 = the first exit of the run; undefined when it never was or has been dropped. */
+  get(index: number): LoggedExit | undefined {
+    const chunk = this.chunks[Math.floor(index / CHUNK) % this.chunkLimit];
+    if (!Number.isInteger(index) || index < this.first || index >= this.count || !chunk) return undefined;
+    const wide = (field: number) => chunk.wide[(index % CHUNK) * WIDE + field] ?? 0n;
+    const narrow = (field: number) => chunk.narrow[(index % CHUNK) * NARROW + field] ?? 0;
+    return {
+      vmcs: hostPhysical(wide(0)),
+      qualification: wide(1),
+      guestLinear: linear(wide(2)),
+      guestPhysical: guestPhysical(wide(3)),
+      rip: wide(4),
+      csBase: wide(5),
+      reason: Number(wide(6)),
+      n: narrow(0),
+      instruction: narrow(1),
+      vcpu: narrow(2),
+      interruptionInformation: narrow(3),
+      interruptionErrorCode: narrow(4),
+      instructionLength: narrow(5),
+      layer: narrow(6),
+    };
+  }
+
+  /** Records start..start+count-1 as far as they are there. */
+  slice(start: number, count: number): LoggedExit[] {
+    const rows: LoggedExit[] = [];
+    const from = Math.max(this.first, Math.floor(start));
+    const to = Math.min(this.count, Math.floor(start) + Math.floor(count));
+    for (let index = from; index < to; index++) {
+      const row = this.get(index);
+      if (row) rows.push(row);
+    }
+    return rows;
+  }
+}
