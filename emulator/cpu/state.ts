@@ -1,5 +1,4 @@
 import { Segment, State } from '../memory/layout';
-import type { MachineMemory } from '../memory/machine-memory';
 
 /** RFLAGS bits (SDM vol. 1, 3.4.3) that the lazy arithmetic flags hold. */
 const ARITHMETIC = 0x8d5n;
@@ -17,7 +16,8 @@ export interface SegmentRegister {
 export class CpuState {
   private readonly view: DataView;
 
-  constructor(memory: MachineMemory) {
+  /** @param memory the machine, or a copy of a state block */
+  constructor(memory: { readonly view: DataView }) {
     this.view = memory.view;
   }
 
