@@ -1,0 +1,77 @@
+// Builds the samples: node scripts/samples.mjs [sample folder ...]. Each folder under samples/ with an images.json is
+// one sample; images.json maps an image name to { sources: [folders], linkerScript }. Result: <sample>/build/<image>.elf.
+// The same sources and the same compiler give the same bytes in any directory.
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ASSEMBLY_FLAGS, C_FLAGS, pickToolchain, runTool } from './toolchain.mjs';
+
+const SAMPLES = path.resolve(import.meta.dirname, '../samples');
+const IMAGES = 'images.json';
+
+/** Every sample folder below `root`. */
+export function sampleFolders(root = SAMPLES) {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.name === IMAGES)
+    .map((entry) => entry.parentPath ?? entry.path)
+    .sort();
+}
+
+/**
+ * Builds every image of one sample folder and returns their paths.
+ * Source names in the debug information are relative to the sample folder, whose own name is mapped to '.'.
+ */
+export function buildSample(folder, tool) {
+  const images = JSON.parse(readFileSync(path.join(folder, IMAGES), 'utf8'));
+  const out = path.join(folder, 'build');
+  rmSync(out, { recursive: true, force: true });
+  return Object.entries(images).map(([name, image]) => buildImage(folder, name, image, tool));
+}
+
+function buildImage(folder, name, image, tool) {
+  const objects = sources(folder, name, image).map((source) => {
+    const object = path.posix.join('build', 'objects', name, `${source}.o`);
+    mkdirSync(path.join(folder, path.dirname(object)), { recursive: true });
+    const flags = source.endsWith('.c') ? C_FLAGS : ASSEMBLY_FLAGS;
+    const common = ['-isystem', 'include', `-ffile-prefix-map=${folder}=.`];
+    runTool(tool.cc, [...flags, ...common, '-c', '-o', object, source], folder);
+    return object;
+  });
+  const elf = path.posix.join('build', `${name}.elf`);
+  const layout = ['-T', image.linkerScript, '--build-id=none', '-static', '-z', 'max-page-size=4096', '-z', 'noexecstack'];
+  runTool(tool.ld, [...layout, '-o', elf, ...objects], folder);
+  return path.join(folder, elf);
+}
+
+/** The C and assembly files of an image's folders, sorted: the order of the link must not depend on the file system. */
+function sources(folder, name, image) {
+  const found = image.sources.flatMap((part) => {
+    if (!existsSync(path.join(folder, part))) {
+      throw new Error(`${path.join(folder, IMAGES)}: image "${name}" names the folder "${part}", which does not exist`);
+    }
+    return readdirSync(path.join(folder, part))
+      .filter((file) => /\.[cS]$/.test(file))
+      .sort()
+      .map((file) => path.posix.join(part, file));
+  });
+  if (found.length === 0) throw new Error(`${path.join(folder, IMAGES)}: image "${name}" has no .c or .S file`);
+  return found;
+}
+
+function main(folders) {
+  const tool = pickToolchain();
+  process.stdout.write(`compiler: ${tool.name}\n`);
+  for (const folder of folders) {
+    for (const elf of buildSample(folder, tool)) process.stdout.write(`${path.relative(process.cwd(), elf)}\n`);
+  }
+}
+
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const named = process.argv.slice(2).map((folder) => path.resolve(folder));
+  try {
+    main(named.length > 0 ? named : sampleFolders());
+  } catch (error) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
