@@ -16,6 +16,8 @@ export interface Effects {
   readonly writesFlags: boolean;
   readonly usesMemory: boolean;
   readonly canRaise: boolean;
+  /** May end early with no effect at all (`finishIf`) */
+  readonly finishes: boolean;
   readonly ending: Ending;
   /** Code differs by addressing attributes, apart from the memory operand's */
   readonly usesStackSize: boolean;
@@ -30,6 +32,7 @@ class EffectsContext extends Context {
   private flagsRead = false;
   private memory = false;
   private raises = false;
+  private finishes = false;
   private ending: Ending = 'next';
   private usedStackSize = false;
   private usedAddressSize = false;
@@ -48,10 +51,11 @@ class EffectsContext extends Context {
   get effects(): Effects {
     return {
       readsFlags: this.flagsRead,
-      overwritesFlags: this.flagsWritten && !this.flagsRead,
+      overwritesFlags: this.flagsWritten && !this.flagsRead && !this.finishes,
       writesFlags: this.flagsWritten,
       usesMemory: this.memory,
       canRaise: this.raises || this.memory,
+      finishes: this.finishes,
       ending: this.ending,
       usesStackSize: this.usedStackSize,
       usesAddressSize: this.usedAddressSize,
@@ -168,7 +172,7 @@ class EffectsContext extends Context {
   }
 
   finishIf(_condition: Value): void {
-    // Ends the instruction without effect.
+    this.finishes = true;
   }
 
   raiseIf(_condition: Value, _vector: number): void {
