@@ -1,8 +1,8 @@
 import { Access } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
-import { linear as asLinear, type LinearAddress } from '../memory/address';
+import { hostPhysical, linear as asLinear, type LinearAddress } from '../memory/address';
 import { Segment, State } from '../memory/layout';
-import { Vector } from './vectors';
+import { Vector } from '../arch/exceptions';
 import { ExitKind, type EptFault, type Processor } from './processor';
 import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
 import { segmentFault } from './segment-access';
@@ -35,7 +35,7 @@ export class LinearMemory {
       return value;
     }
     const at = this.translate(address, Access.Read, privilege);
-    if (at === DEVICE) return this.cpu.physical.read(this.translation.device, size);
+    if (at === DEVICE) return this.cpu.physical.read(hostPhysical(BigInt(this.translation.deviceAddress)), size);
     return this.translation.load(at, size);
   }
 
@@ -47,7 +47,7 @@ export class LinearMemory {
       return;
     }
     const at = this.translate(address, Access.Write, privilege);
-    if (at === DEVICE) this.cpu.physical.write(this.translation.device, size, value);
+    if (at === DEVICE) this.cpu.physical.write(hostPhysical(BigInt(this.translation.deviceAddress)), size, value);
     else this.translation.store(at, size, BigInt.asUintN(size * 8, value));
   }
 

@@ -9,17 +9,31 @@ import type { MachineMemory } from './machine-memory';
  */
 export class PhysicalMemory {
   private readonly ranges: MmioRange[] = [];
+  /** Device ranges that begin below the end of RAM, and so hide some of it */
+  private hiding: MmioRange[] = [];
 
   constructor(readonly memory: MachineMemory) {}
 
   addRange(range: MmioRange): void {
     this.ranges.push(range);
+    this.hiding = this.ranges.filter(({ base }) => base < BigInt(this.memory.ramSize));
+  }
+
+  /**
+   * `hostOffset` for callers that keep physical addresses as numbers (exact up to 52 bits): the page walker and the
+   * software TLB's refill.
+   */
+  ramAddress(address: number): number {
+    if (address >= this.memory.ramSize) return -1;
+    for (const { base, size } of this.hiding) {
+      if (address >= Number(base) && address < Number(base + size)) return -1;
+    }
+    return RAM_BASE + address;
   }
 
   /** The wasm address of a RAM byte, or -1 when this is no RAM. A device range hides RAM beneath it. */
   hostOffset(address: HostPhysicalAddress): number {
-    if (address >= BigInt(this.memory.ramSize) || this.rangeAt(address)) return -1;
-    return RAM_BASE + Number(address);
+    return this.ramAddress(Number(address));
   }
 
   rangeAt(address: HostPhysicalAddress): MmioRange | undefined {

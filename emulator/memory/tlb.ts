@@ -27,6 +27,8 @@ export const TagMode = {
 /** Meaning of the permission bits of `fill`. */
 export const Permission = { READ: 1, WRITE: 2, EXECUTE: 4 } as const;
 
+const GLOBAL = 1;
+const LARGE = 2;
 const NONE = -1n;
 const FREE = -1;
 const PAGE = ~0xfffn;
@@ -44,9 +46,12 @@ export class Tlb {
   private readonly mode = new Int32Array(TLB_BANK_COUNT);
   /** EPTP bits 51:12, as a number */
   private readonly eptRoot = new Float64Array(TLB_BANK_COUNT);
-  /** 1 for entries of global pages, per bank and index */
-  private readonly global = new Uint8Array(TLB_BANK_COUNT * TLB_ENTRIES);
-  private readonly hasGlobal = new Uint8Array(TLB_BANK_COUNT);
+  /** Per bank and index: GLOBAL, and LARGE when the entry is a part of a larger page */
+  private readonly kind = new Uint8Array(TLB_BANK_COUNT * TLB_ENTRIES);
+  /** Per bank and index: bytes of the page that the entry is a part of */
+  private readonly pageSize = new Float64Array(TLB_BANK_COUNT * TLB_ENTRIES);
+  /** Kinds that occur in a bank */
+  private readonly kinds = new Uint8Array(TLB_BANK_COUNT);
   private next = 0;
   /** Called with a description after every flush; for taps. */
   onFlush: ((scope: string) => void) | undefined;
@@ -57,11 +62,15 @@ export class Tlb {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) this.clear(bank);
   }
 
-  /** The byte address (for State.TLB_BANK) of the bank with this tag; an empty one is made when there is none. */
-  select(vpid: number, eptRoot: number, mode: number): number {
+  /**
+   * The byte address (for State.TLB_BANK) of the bank with this tag; when there is none, one is emptied for it.
+   * `keep` is the address of a bank that must not be taken for that.
+   */
+  select(vpid: number, eptRoot: number, mode: number, keep = 0): number {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
       if (this.vpid[bank] === vpid && this.mode[bank] === mode && this.eptRoot[bank] === eptRoot) return address(bank);
     }
+    if (address(this.next) === keep) this.next = (this.next + 1) % TLB_BANK_COUNT;
     const bank = this.next;
     this.next = (bank + 1) % TLB_BANK_COUNT;
     if (this.vpid[bank] !== FREE) this.clear(bank);
@@ -73,9 +82,17 @@ export class Tlb {
 
   /**
    * Caches one page. `linearPage` is canonical with low bits clear; `ramPage` the wasm address of the page's first byte.
-   * The write tag must only be asked for when the dirty flag is set and the page holds no decoded code.
+   * The write tag must only be asked for when the dirty flag is set and the page holds no decoded code. `pageSize` is
+   * what the paging leaf maps: INVLPG drops all parts of a large page.
    */
-  fill(bankAddress: number, linearPage: bigint, ramPage: number, permissions: number, global: boolean): void {
+  fill(
+    bankAddress: number,
+    linearPage: bigint,
+    ramPage: number,
+    permissions: number,
+    global: boolean,
+    pageSize: number,
+  ): void {
     const { view } = this;
     const index = Number((linearPage >> 12n) & BigInt(TLB_ENTRIES - 1));
     const at = bankAddress + index * TLB_ENTRY_SIZE;
@@ -89,8 +106,10 @@ export class Tlb {
     view.setBigInt64(at + TLB_EXECUTE, executable ? tag : NONE, true);
     view.setInt32(at + TLB_ADDEND, addend, true);
     const bank = (bankAddress - TLB_BASE) / TLB_BANK_SIZE;
-    this.global[bank * TLB_ENTRIES + index] = global ? 1 : 0;
-    if (global) this.hasGlobal[bank] = 1;
+    const kind = (global ? GLOBAL : 0) | (pageSize > 4096 ? LARGE : 0);
+    this.kind[bank * TLB_ENTRIES + index] = kind;
+    this.pageSize[bank * TLB_ENTRIES + index] = pageSize;
+    this.kinds[bank] = (this.kinds[bank] ?? 0) | kind;
   }
 
   /** The wasm address that this linear address maps to for the access (TLB_READ, _WRITE or _EXECUTE), or -1. */
@@ -142,10 +161,8 @@ export class Tlb {
     const index = Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1));
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
       if (this.vpid[bank] !== vpid) continue;
-      const at = address(bank) + index * TLB_ENTRY_SIZE;
-      this.view.setBigInt64(at + TLB_READ, NONE, true);
-      this.view.setBigInt64(at + TLB_WRITE, NONE, true);
-      this.view.setBigInt64(at + TLB_EXECUTE, NONE, true);
+      if ((this.kinds[bank] ?? 0) & LARGE) this.dropParts(bank, linear);
+      else this.drop(bank, index);
     }
     this.onFlush?.(`VPID ${vpid}, page 0x${(linear & PAGE).toString(16)}`);
   }
@@ -166,15 +183,40 @@ export class Tlb {
     }
   }
 
+  /** Every entry of a bank that belongs to the page around `linear`, whatever its size (SDM vol. 3, 4.10.4.1). */
+  private dropParts(bank: number, linear: bigint): void {
+    for (let index = 0; index < TLB_ENTRIES; index++) {
+      const tag = this.tagOf(address(bank) + index * TLB_ENTRY_SIZE);
+      if (tag === NONE) continue;
+      const size = BigInt(this.pageSize[bank * TLB_ENTRIES + index] ?? 4096);
+      if ((BigInt.asUintN(64, tag) & ~(size - 1n)) === (BigInt.asUintN(64, linear) & ~(size - 1n))) this.drop(bank, index);
+    }
+  }
+
+  private tagOf(at: number): bigint {
+    for (const access of [TLB_READ, TLB_EXECUTE, TLB_WRITE]) {
+      const tag = this.view.getBigInt64(at + access, true);
+      if (tag !== NONE) return tag;
+    }
+    return NONE;
+  }
+
+  private drop(bank: number, index: number): void {
+    const at = address(bank) + index * TLB_ENTRY_SIZE;
+    this.view.setBigInt64(at + TLB_READ, NONE, true);
+    this.view.setBigInt64(at + TLB_WRITE, NONE, true);
+    this.view.setBigInt64(at + TLB_EXECUTE, NONE, true);
+  }
+
   private clear(bank: number, keepGlobal = false): void {
     const from = address(bank);
-    if (!keepGlobal || this.hasGlobal[bank] === 0) {
+    if (!keepGlobal || ((this.kinds[bank] ?? 0) & GLOBAL) === 0) {
       this.u8.fill(0xff, from, from + TLB_BANK_SIZE);
-      this.hasGlobal[bank] = 0;
+      this.kinds[bank] = 0;
       return;
     }
     for (let index = 0; index < TLB_ENTRIES; index++) {
-      if (this.global[bank * TLB_ENTRIES + index]) continue;
+      if ((this.kind[bank * TLB_ENTRIES + index] ?? 0) & GLOBAL) continue;
       this.u8.fill(0xff, from + index * TLB_ENTRY_SIZE, from + (index + 1) * TLB_ENTRY_SIZE);
     }
   }

@@ -1,0 +1,115 @@
+import { Access, type EngineControl, type EngineHost } from '../engine/host';
+import { hostPhysical } from '../memory/address';
+import type { PhysicalMemory } from '../memory/physical';
+import type { Tlb } from '../memory/tlb';
+import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
+
+const PAGE = 0xfffn;
+
+/**
+ * What generated code calls when the software TLB misses. Nothing here throws: a failed access is published in
+ * State.FAULT_*, and the instruction commits nothing.
+ *
+ * An access to a device is first refused with FaultKind.Device. The run loop then repeats that one instruction with
+ * `deviceAllowed`: so the device sees the exact virtual time, and what it raises is seen before the next instruction.
+ */
+export class SlowPath implements EngineHost {
+  deviceAllowed = false;
+
+  constructor(
+    private readonly translation: Translation,
+    private readonly physical: PhysicalMemory,
+    private readonly tlb: Tlb,
+    private readonly engine: () => EngineControl,
+  ) {}
+
+  slowLoad(linear: bigint, size: number, forWrite: boolean): bigint {
+    const { translation } = this;
+    const address = BigInt.asUintN(64, linear);
+    const last = this.lastByte(address, size);
+    if ((address ^ last) > PAGE) return this.splitLoad(address, last, size, forWrite);
+    const at = this.locate(address, forWrite ? Access.Write : Access.Read);
+    if (at >= 0) return translation.load(at, size);
+    return at === DEVICE ? this.physical.read(this.device(), size) : 0n;
+  }
+
+  slowStore(linear: bigint, size: number, value: bigint): void {
+    const { translation } = this;
+    const address = BigInt.asUintN(64, linear);
+    const last = this.lastByte(address, size);
+    if ((address ^ last) > PAGE) {
+      this.splitStore(address, last, size, BigInt.asUintN(64, value));
+      return;
+    }
+    const at = this.locate(address, Access.Write);
+    if (at >= 0) translation.store(at, size, value);
+    else if (at === DEVICE) this.physical.write(this.device(), size, BigInt.asUintN(size * 8, value));
+  }
+
+  refill(linear: bigint, size: number, access: Access): boolean {
+    const address = BigInt.asUintN(64, linear);
+    if ((address ^ this.lastByte(address, size)) > PAGE) return false;
+    const at = this.translation.translate(address, access, Privilege.Current);
+    if (at < 0) return false;
+    // A page with decoded code gets no write tag: only the interpreter's slow path may store there.
+    return access !== Access.Write || !this.engine().isCodePage(at & ~0xfff);
+  }
+
+  fetch(linear: bigint): number {
+    const address = BigInt.asUintN(64, linear);
+    const at = this.translation.translate(address, Access.Execute, Privilege.Current);
+    if (at >= 0) {
+      const page = at & ~0xfff;
+      // Its bytes are about to be decoded: from now on a store there must come by the slow path.
+      if (!this.engine().isCodePage(page)) this.tlb.withdrawWrite(page);
+      return page;
+    }
+    if (at === DEVICE) {
+      this.translation.fault.linear = address;
+      this.translation.fault.guestPhysical = this.translation.deviceAddress;
+      this.translation.publish(FaultKind.FetchOutsideRam);
+    } else this.translation.publish();
+    return -1;
+  }
+
+  /** A wasm address; DEVICE when the device may be reached now; FAULT after publishing. */
+  private locate(address: bigint, access: Access): number {
+    const at = this.translation.translate(address, access, Privilege.Current);
+    if (at >= 0) return at;
+    if (at === DEVICE) {
+      if (this.deviceAllowed) return DEVICE;
+      this.translation.publish(FaultKind.Device);
+    } else this.translation.publish();
+    return FAULT;
+  }
+
+  /** Both pages are checked before a byte moves; devices are reached byte by byte. */
+  private splitLoad(address: bigint, last: bigint, size: number, forWrite: boolean): bigint {
+    if (!this.bothPages(address, last, forWrite ? Access.Write : Access.Read)) return 0n;
+    let value = 0n;
+    for (let i = 0; i < size; i++) value |= this.slowLoad(this.next(address, i), 1, forWrite) << BigInt(i * 8);
+    return value;
+  }
+
+  private splitStore(address: bigint, last: bigint, size: number, value: bigint): void {
+    if (!this.bothPages(address, last, Access.Write)) return;
+    for (let i = 0; i < size; i++) this.slowStore(this.next(address, i), 1, (value >> BigInt(i * 8)) & 0xffn);
+  }
+
+  private bothPages(address: bigint, last: bigint, access: Access): boolean {
+    return this.locate(address, access) !== FAULT && this.locate(last & ~PAGE, access) !== FAULT;
+  }
+
+  private lastByte(address: bigint, size: number): bigint {
+    return this.next(address, size - 1);
+  }
+
+  private next(address: bigint, offset: number): bigint {
+    const sum = address + BigInt(offset);
+    return this.translation.longMode ? BigInt.asUintN(64, sum) : sum & 0xffffffffn;
+  }
+
+  private device() {
+    return hostPhysical(BigInt(this.translation.deviceAddress));
+  }
+}

@@ -1,0 +1,253 @@
+import { Efer, Cr0 } from '../arch/control-registers';
+import { Vector } from '../arch/exceptions';
+import { Rflags } from '../arch/flags';
+import { Access, type EngineControl } from '../engine/host';
+import { Segment, State, TLB_EXECUTE, TLB_READ, TLB_WRITE } from '../memory/layout';
+import type { MachineMemory } from '../memory/machine-memory';
+import { PagingContext } from '../memory/paging-context';
+import { LONG_MODE, PAE } from '../memory/paging-format';
+import type { PhysicalMemory } from '../memory/physical';
+import { eptRootOf, Permission, TagMode, type Tlb } from '../memory/tlb';
+import { AccessBit, WalkFault, type Walker } from '../memory/walker';
+import type { CpuState } from './state';
+
+export const enum Privilege {
+  /** That of the running code */
+  Current,
+  /** An explicit access at CPL 3, whatever the current level */
+  User,
+  /** An implicit supervisor access: descriptor tables, TSS, event delivery. SMAP applies whatever RFLAGS.AC says. */
+  System,
+}
+
+/** What `State.FAULT_KIND` says. The first three are faults of the program; the others are the processor's own. */
+export const enum FaultKind {
+  None = 0,
+  Exception = 1,
+  EptViolation = 2,
+  EptMisconfiguration = 3,
+  /** The access reaches a device: the instruction is to be executed alone, so that the device sees exact time. */
+  Device = 4,
+  /** Code outside RAM */
+  FetchOutsideRam = 5,
+}
+
+/** Results of `translate` that are no wasm address. */
+export const DEVICE = -1;
+export const FAULT = -2;
+
+const ACCESS_TAG = [TLB_READ, TLB_WRITE, TLB_EXECUTE] as const;
+const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
+const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
+const PAGE = ~0xfffn;
+
+/** The last failed translation. */
+export interface AccessFault {
+  kind: FaultKind;
+  vector: number;
+  errorCode: number;
+  linear: bigint;
+  guestPhysical: number;
+  qualification: number;
+}
+
+/**
+ * Translation for the running vCPU: TLB first, then the walker, then refill. Holds what is derived from the state
+ * block (paging context, banks) and nothing else; `changed` derives it again.
+ */
+export class Translation {
+  readonly context = new PagingContext();
+  readonly fault: AccessFault = {
+    kind: FaultKind.None, vector: 0, errorCode: 0, linear: 0n, guestPhysical: 0, qualification: 0,
+  }; // prettier-ignore
+  /** Physical address of the last access that reached a device */
+  deviceAddress = 0;
+  user = false;
+  private systemBank = 0;
+  private userBank = 0;
+  private currentBank = 0;
+  private smapLifted = false;
+  private readonly view: DataView;
+
+  constructor(
+    private readonly memory: MachineMemory,
+    private readonly state: CpuState,
+    private readonly physical: PhysicalMemory,
+    private readonly walker: Walker,
+    private readonly tlb: Tlb,
+    private readonly engine: () => EngineControl,
+  ) {
+    this.view = memory.view;
+    walker.tables.onStore = (address, length) => {
+      if (engine().isCodePage(address & ~0xfff)) engine().codeWritten(address, length);
+    };
+  }
+
+  /** Derives context and banks from the state block. True when the running bank is another one than before. */
+  changed(): boolean {
+    const { state, context } = this;
+    const { cr0 } = state;
+    context.set({ cr0, cr3: state.cr3, cr4: state.cr4, efer: state.efer, eptp: state.get64(State.EPTP) });
+    if (context.format === PAE) for (let i = 0; i < 4; i++) context.setPdpte(i, state.get64(State.PDPTE + i * 8));
+    const flags = BigInt(state.get32(State.FLAGS_SYSTEM));
+    const real = (cr0 & Cr0.PE) === 0n;
+    this.user = !real && ((flags & Rflags.VM) !== 0n || ((state.segmentAccess(Segment.SS) >>> 5) & 3) === 3);
+    this.smapLifted = context.smap && (flags & Rflags.AC) !== 0n;
+    this.selectBanks();
+    const bank = this.user ? this.userBank : this.smapLifted ? this.currentBank : this.systemBank;
+    this.currentBank = bank;
+    if (state.get32(State.TLB_BANK) === bank) return false;
+    state.set32(State.TLB_BANK, bank);
+    return true;
+  }
+
+  private selectBanks(): void {
+    const { state, context } = this;
+    const vpid = this.view.getUint16(State.VPID, true);
+    const ept = eptRootOf(state.get64(State.EPTP));
+    const mode =
+      (context.format ? TagMode.PAGING : 0) |
+      (context.writeProtect ? TagMode.WRITE_PROTECT : 0) |
+      (context.noExecute ? TagMode.NO_EXECUTE : 0) |
+      (context.smep ? TagMode.SMEP : 0) |
+      (context.smap ? TagMode.SMAP : 0);
+    this.systemBank = this.tlb.select(vpid, ept, mode);
+    // Only the bank that runs is made: banks are few, and a selection may take one from another tag.
+    if (this.user) this.userBank = this.tlb.select(vpid, ept, mode | TagMode.USER, this.systemBank);
+    else if (this.smapLifted) this.currentBank = this.tlb.select(vpid, ept, mode | TagMode.ALIGNMENT, this.systemBank);
+  }
+
+  /**
+   * Translates one byte's address. Refills the TLB. The access is assumed not to cross a page.
+   * @returns the wasm address in RAM; DEVICE with `deviceAddress`; or FAULT with `fault`
+   */
+  translate(linear: bigint, access: Access, privilege: Privilege): number {
+    const bank = this.bankFor(privilege);
+    if (bank !== 0) {
+      const hit = this.tlb.lookup(bank, linear, ACCESS_TAG[access]);
+      if (hit >= 0) return hit;
+    }
+    return this.walk(bank, linear, access, privilege);
+  }
+
+  private bankFor(privilege: Privilege): number {
+    if (privilege === Privilege.Current) return this.currentBank;
+    if (privilege === Privilege.System) return this.systemBank;
+    return this.user ? this.userBank : 0;
+  }
+
+  private walk(bank: number, linear: bigint, access: Access, privilege: Privilege): number {
+    const { walker, context } = this;
+    // A 32-bit linear address is never checked; a 64-bit one that is not canonical reached no TLB entry either.
+    if (context.format === LONG_MODE && BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear)) {
+      this.record(FaultKind.Exception, Vector.GP, 0, linear);
+      return FAULT;
+    }
+    const user = privilege === Privilege.User || (privilege === Privilege.Current && this.user);
+    const lifted = privilege === Privilege.Current && this.smapLifted;
+    const bits = ACCESS_BITS[access] | (user ? AccessBit.USER : lifted ? AccessBit.SMAP_LIFTED : 0);
+    if (!walker.walk(context, linear, bits)) {
+      this.recordWalk(linear);
+      return FAULT;
+    }
+    const ram = this.physical.ramAddress(walker.hostPhysical);
+    if (ram < 0) {
+      this.deviceAddress = walker.hostPhysical;
+      return DEVICE;
+    }
+    if (bank !== 0) this.fill(bank, linear, ram & ~0xfff);
+    return ram;
+  }
+
+  private fill(bank: number, linear: bigint, ramPage: number): void {
+    const { walker } = this;
+    let { permissions } = walker;
+    if ((permissions & Permission.WRITE) !== 0 && this.engine().isCodePage(ramPage)) permissions &= ~Permission.WRITE;
+    this.tlb.fill(bank, linear & PAGE, ramPage, permissions, walker.global, walker.pageSize);
+  }
+
+  private recordWalk(linear: bigint): void {
+    const { walker } = this;
+    switch (walker.fault) {
+      case WalkFault.EptViolation:
+        this.record(FaultKind.EptViolation, 0, 0, linear);
+        break;
+      case WalkFault.EptMisconfiguration:
+        this.record(FaultKind.EptMisconfiguration, 0, 0, linear);
+        break;
+      default:
+        this.record(FaultKind.Exception, Vector.PF, walker.errorCode, linear);
+        return;
+    }
+    this.fault.guestPhysical = walker.guestPhysical;
+    this.fault.qualification = walker.qualification;
+  }
+
+  private record(kind: FaultKind, vector: number, errorCode: number, linear: bigint): void {
+    const { fault } = this;
+    fault.kind = kind;
+    fault.vector = vector;
+    fault.errorCode = errorCode;
+    fault.linear = linear;
+    fault.guestPhysical = 0;
+    fault.qualification = 0;
+  }
+
+  /** Whether the last translation allows this access too (a refill that must have no effect asks first). */
+  allows(access: Access): boolean {
+    return (this.walker.permissions & ACCESS_PERMISSION[access]) !== 0;
+  }
+
+  /** Zero-extended RAM bytes at a wasm address */
+  load(at: number, size: number): bigint {
+    switch (size) {
+      case 1:
+        return BigInt(this.view.getUint8(at));
+      case 2:
+        return BigInt(this.view.getUint16(at, true));
+      case 4:
+        return BigInt(this.view.getUint32(at, true));
+      default:
+        return this.view.getBigUint64(at, true);
+    }
+  }
+
+  /** Stores to RAM at a wasm address, and tells the engine when code was there. */
+  store(at: number, size: number, value: bigint): void {
+    switch (size) {
+      case 1:
+        this.view.setUint8(at, Number(value & 0xffn));
+        break;
+      case 2:
+        this.view.setUint16(at, Number(value & 0xffffn), true);
+        break;
+      case 4:
+        this.view.setUint32(at, Number(value & 0xffffffffn), true);
+        break;
+      default:
+        this.view.setBigUint64(at, BigInt.asUintN(64, value), true);
+    }
+    const engine = this.engine();
+    if (engine.isCodePage(at & ~0xfff)) engine.codeWritten(at, size);
+  }
+
+  /** Copies the recorded fault to State.FAULT_*, where generated code and the run loop look. */
+  publish(kind: FaultKind = this.fault.kind): void {
+    const { state, fault } = this;
+    state.set32(State.FAULT, 1);
+    state.set32(State.FAULT_KIND, kind);
+    state.set32(State.FAULT_VECTOR, fault.vector);
+    state.set32(State.FAULT_ERROR, fault.errorCode);
+    state.set64(State.FAULT_LINEAR, fault.linear);
+    state.set64(State.FAULT_PHYSICAL, BigInt(fault.guestPhysical));
+    state.set64(State.FAULT_QUALIFICATION, BigInt(fault.qualification));
+  }
+
+  get longMode(): boolean {
+    return (this.state.efer & Efer.LMA) !== 0n;
+  }
+
+  get ramSize(): number {
+    return this.memory.ramSize;
+  }
+}

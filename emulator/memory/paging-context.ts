@@ -1,0 +1,63 @@
+import { Cr0, Cr4, Efer } from '../arch/control-registers';
+import { LEGACY, LEGACY_PSE, LONG_MODE, PAE, type PagingFormat } from './paging-format';
+
+/** The registers that decide how a linear address is translated. */
+export interface PagingRegisters {
+  readonly cr0: bigint;
+  readonly cr3: bigint;
+  readonly cr4: bigint;
+  readonly efer: bigint;
+  /** 0 when EPT is not in use */
+  readonly eptp: bigint;
+}
+
+const BITS_51_12 = 0xffffffffff000n;
+/** PAE: the page-directory-pointer table is 32-byte aligned and below 4 GByte (SDM vol. 3, table 4-7). */
+const PAE_ROOT = 0xffffffe0n;
+const LEGACY_ROOT = 0xfffff000n;
+
+/**
+ * PagingRegisters digested for the walker. Addresses are kept as `number` here and inside the walker: a physical
+ * address has at most 52 bits, which a double holds exactly, and a walk is the hottest code outside WebAssembly.
+ */
+export class PagingContext {
+  /** Undefined when paging is off */
+  format: PagingFormat | undefined;
+  root = 0;
+  /** PAE: the four PDPTE registers as low and high halves; when `hasPdptes` is false they are read from memory. */
+  readonly pdptes = new Uint32Array(8);
+  hasPdptes = false;
+  writeProtect = false;
+  noExecute = false;
+  smep = false;
+  smap = false;
+  global = false;
+  eptInUse = false;
+  eptRoot = 0;
+  eptAccessedDirty = false;
+
+  set({ cr0, cr3, cr4, efer, eptp }: PagingRegisters): this {
+    const paging = (cr0 & Cr0.PG) !== 0n;
+    const pae = (cr4 & Cr4.PAE) !== 0n;
+    const long = (efer & Efer.LMA) !== 0n;
+    this.format = !paging ? undefined : long ? LONG_MODE : pae ? PAE : cr4 & Cr4.PSE ? LEGACY_PSE : LEGACY;
+    this.root = Number(cr3 & (long ? BITS_51_12 : pae ? PAE_ROOT : LEGACY_ROOT));
+    this.hasPdptes = false;
+    this.writeProtect = (cr0 & Cr0.WP) !== 0n;
+    // Execute-disable exists only with PAE or 4-level paging (SDM vol. 3, 4.1.1).
+    this.noExecute = pae && (efer & Efer.NXE) !== 0n;
+    this.smep = (cr4 & Cr4.SMEP) !== 0n;
+    this.smap = (cr4 & Cr4.SMAP) !== 0n;
+    this.global = (cr4 & Cr4.PGE) !== 0n;
+    this.eptInUse = eptp !== 0n;
+    this.eptRoot = Number(eptp & BITS_51_12);
+    this.eptAccessedDirty = (eptp & 0x40n) !== 0n;
+    return this;
+  }
+
+  setPdpte(index: number, value: bigint): void {
+    this.pdptes[index * 2] = Number(value & 0xffffffffn);
+    this.pdptes[index * 2 + 1] = Number(value >> 32n);
+    this.hasPdptes = true;
+  }
+}
