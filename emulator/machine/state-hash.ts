@@ -1,0 +1,47 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { RAM_BASE, STATE_SIZE, State } from '../memory/layout';
+import type { MachineMemory } from '../memory/machine-memory';
+
+const PAGE = 4096;
+const QWORDS = PAGE / 8;
+
+/** Parts of the state block that are caches or leftovers of a delivered fault, not state: [offset, length]. */
+const NOT_STATE: readonly (readonly [number, number])[] = [
+  [State.LAZY_KIND, State.RETIRED - State.LAZY_KIND],
+  [State.TLB_BANK, State.CLOCK_IDLE - State.TLB_BANK],
+  [State.ENGINE_PRIVATE, 0x100],
+];
+
+/**
+ * SHA-256 of a machine: the state block without caches, every RAM page that is not all zero with its number, and the
+ * devices' saved state. A page of zeros contributes nothing whether it was ever touched or not, so that equal
+ * contents give equal hashes and untouched RAM costs one read.
+ * @returns 64 lower-case hexadecimal digits
+ */
+export function hashMachine(memory: MachineMemory, flags: bigint, devices: Uint8Array): string {
+  const hash = sha256.create();
+  const state = memory.u8.slice(0, STATE_SIZE);
+  const view = new DataView(state.buffer);
+  for (const [offset, length] of NOT_STATE) state.fill(0, offset, offset + length);
+  // Flags are kept as the operands they came from; the same flags can be kept in several ways.
+  state.fill(0, State.FLAGS_RESULT, State.FLAGS_SYSTEM + 4);
+  view.setBigUint64(State.FLAGS_RESULT, flags, true);
+  hash.update(state);
+
+  const words = new BigUint64Array(memory.wasm.buffer, RAM_BASE, memory.ramSize / 8);
+  const number = new DataView(new ArrayBuffer(8));
+  const numberBytes = new Uint8Array(number.buffer);
+  for (let page = 0; page < memory.ramSize / PAGE; page++) {
+    if (isZero(words, page * QWORDS)) continue;
+    number.setFloat64(0, page);
+    hash.update(numberBytes);
+    hash.update(memory.u8.subarray(RAM_BASE + page * PAGE, RAM_BASE + (page + 1) * PAGE));
+  }
+  hash.update(devices);
+  return Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function isZero(words: BigUint64Array, from: number): boolean {
+  for (let i = from; i < from + QWORDS; i++) if (words[i] !== 0n) return false;
+  return true;
+}
