@@ -34,6 +34,9 @@ export const TLB_CODE = 28;
 /** Jump cache, decoded records and their maps: the engine's, up to RAM. */
 export const JUMP_CACHE = 0x90000;
 export const CODE_BASE = 0x100000;
+/** Maps from code offset to region entry, for indirect jumps inside a translated region: the top of the engine's part. */
+export const ENTRY_MAPS = 0x3000000;
+export const ENTRY_MAPS_END = 0x4000000;
 /** Guest RAM: host-physical address 0 is here, contiguous. */
 export const RAM_BASE = 0x4000000;
 
