@@ -111,7 +111,7 @@ function assemble(
     let leavesAt: bigint | undefined;
     let fallThrough: bigint | undefined;
     const reached: bigint[] = [];
-    for (let rip = start; ; ) {
+    for (let rip = start; ;) {
       const found = code.get(rip);
       if (!found || (rip !== start && leaders.has(rip))) {
         fallThrough = rip;

@@ -26,11 +26,11 @@ export interface Item {
 
 export type Successors = (node: number) => readonly number[];
 
-/** Structures the nodes reachable from `entries`; `successors` may name other nodes, which are ignored. */
+/** Structures those of the nodes that `entries` reach; `successors` may name others, which are ignored. */
 export function structure(nodes: readonly number[], entries: readonly number[], successors: Successors): Sequence {
   const inside = new Set(nodes);
   const next = (node: number) => successors(node).filter((target) => inside.has(target));
-  const components = stronglyConnected(nodes, next);
+  const components = stronglyConnected(entries, next);
   const componentOf = new Map<number, number>();
   components.forEach((component, i) => component.forEach((node) => componentOf.set(node, i)));
 
@@ -41,10 +41,10 @@ export function structure(nodes: readonly number[], entries: readonly number[], 
     targets[i]!.add(entry);
     if (entries.length > 1) labelled[i] = true;
   }
-  for (const node of nodes) {
+  for (const [node, from] of componentOf) {
     for (const target of next(node)) {
       const to = componentOf.get(target)!;
-      if (to === componentOf.get(node)) continue;
+      if (to === from) continue;
       targets[to]!.add(target);
       labelled[to] = true;
     }

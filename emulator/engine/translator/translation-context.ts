@@ -181,8 +181,7 @@ export class TranslationContext extends Context {
   /** Writes the collected registers: first all values, then all locals. */
   private commit(): void {
     const { f } = this;
-    const writes =
-      this.pending.length > 1 ? this.pending.map((w) => ({ ...w, value: f.copy(w.value) })) : this.pending;
+    const writes = this.pending.length > 1 ? this.pending.map((w) => ({ ...w, value: f.copy(w.value) })) : this.pending;
     this.pending = [];
     for (const { register, width, high, value } of writes) {
       const local = this.region.writtenRegisterLocal(register);
@@ -195,9 +194,7 @@ export class TranslationContext extends Context {
     if (width >= 32) return f.zeroExtend(value);
     const mask = width === 8 ? 0xff : 0xffff;
     const part = f.zeroExtend(f.and(value, i32(mask)));
-    return high
-      ? f.or(f.and(old, i64(~0xff00)), f.shl(part, i64(8)))
-      : f.or(f.and(old, i64(~mask)), part);
+    return high ? f.or(f.and(old, i64(~0xff00)), f.shl(part, i64(8))) : f.or(f.and(old, i64(~mask)), part);
   }
 
   // Memory
@@ -369,4 +366,3 @@ function fixedRegister(name: string): { register: number; high: boolean } {
   if (register === undefined) throw new Error(`${name} is not a general register`);
   return { register, high: name === 'AH' };
 }
-
