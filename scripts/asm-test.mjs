@@ -1,0 +1,120 @@
+// The assembly tests of test/asm: node scripts/asm-test.mjs [name ...] builds each, runs the same ELF on QEMU's
+// translator and on this machine, and prints where the two outputs differ. Exit code 1 when one does. A test with a file
+// NAME.expected beside it is about what QEMU does not do as the manual says; that file is then the judge.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+import { ASSEMBLY_FLAGS, pickToolchain, runTool } from './toolchain.mjs';
+
+const root = path.resolve(import.meta.dirname, '..');
+const sources = path.join(root, 'test/asm');
+const HARNESS = 'harness';
+/** What the tests use beyond QEMU's basic 64-bit processor; all of it exists in its translator. */
+const QEMU_CPU = 'qemu64,+smep,+smap,+umip,+rdtscp,+pdpe1gb,+erms,+rdrand';
+const QEMU_SUCCESS = 1;
+
+export function asmTests() {
+  return readdirSync(sources)
+    .filter((file) => file.endsWith('.S') && file !== `${HARNESS}.S`)
+    .map((file) => path.basename(file, '.S'))
+    .sort();
+}
+
+/** Builds one test to an ELF image with a PVH entry; returns its path. */
+export function buildAsmTest(name, out, tool = pickToolchain()) {
+  mkdirSync(out, { recursive: true });
+  const objects = [HARNESS, name].map((part) => {
+    const object = path.join(out, `${part}.o`);
+    runTool(tool.cc, [...ASSEMBLY_FLAGS, '-c', '-o', object, `${part}.S`], sources);
+    return object;
+  });
+  const elf = path.join(out, `${name}.elf`);
+  const layout = ['-T', `${HARNESS}.ld`, '--build-id=none', '-static', '-z', 'max-page-size=4096', '-z', 'noexecstack'];
+  runTool(tool.ld, [...layout, '-o', elf, ...objects], sources);
+  return elf;
+}
+
+/** The output that this machine must produce, and who says so. */
+export function expectedOutput(name, elf) {
+  const written = path.join(sources, `${name}.expected`);
+  if (existsSync(written)) return { judge: 'manual', output: readFileSync(written, 'latin1') };
+  return { judge: 'QEMU', output: runOnQemu(elf) };
+}
+
+/** Runs an image on QEMU's translator; returns what it wrote to COM1. Throws when it did not end by the exit port. */
+export function runOnQemu(elf, seconds = 60) {
+  const serial = `${elf}.qemu.txt`;
+  const args = ['-accel', 'tcg', '-cpu', QEMU_CPU, '-m', '64', '-display', 'none', '-nodefaults', '-no-reboot'];
+  args.push('-serial', `file:${serial}`, '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-kernel', elf);
+  const run = spawnSync('qemu-system-x86_64', args, { encoding: 'utf8', timeout: seconds * 1000 });
+  if (run.error) throw new Error(`qemu-system-x86_64: ${run.error.message}`);
+  const output = readFileSync(serial, 'latin1');
+  if (run.status !== QEMU_SUCCESS) {
+    throw new Error(`QEMU ended with ${run.status ?? run.signal}, not by the exit port.\n${run.stderr}${output}`);
+  }
+  return output;
+}
+
+/** The board, bundled from its sources. */
+async function loadMachine(out) {
+  const file = path.join(out, 'machine.cjs');
+  await build({
+    entryPoints: [path.join(root, 'emulator/machine/machine.ts')],
+    outfile: file,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    logLevel: 'warning',
+  });
+  return import(pathToFileURL(file));
+}
+
+/** Runs an image on a machine of this project; returns its output and how it ended. */
+export function runOnMachine(createMachine, elf, translator = false, limit = 50_000_000) {
+  const kernel = { name: path.basename(elf), bytes: new Uint8Array(readFileSync(elf)) };
+  const machine = createMachine({ memory: 64, kernel, modules: [], commandLine: '', translator });
+  const bytes = [];
+  machine.onSerial((byte) => bytes.push(byte));
+  const result = machine.run(limit);
+  return { output: Buffer.from(bytes).toString('latin1'), result, machine };
+}
+
+/** The lines that differ, with those of the first output marked "-" and those of the second "+". */
+export function difference(first, second) {
+  const [a, b] = [first, second].map((text) => text.split('\n'));
+  const lines = [];
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    if (a[i] === b[i]) continue;
+    const heading = a.slice(0, i + 1).findLast((line) => line.startsWith('case')) ?? '';
+    if (lines.at(-1) !== heading && heading !== a[i]) lines.push(heading);
+    if (a[i] !== undefined) lines.push(`- ${a[i]}`);
+    if (b[i] !== undefined) lines.push(`+ ${b[i]}`);
+  }
+  return lines.join('\n');
+}
+
+async function main(names) {
+  const out = path.join(root, '.cache/asm');
+  const tool = pickToolchain();
+  const { createMachine } = await loadMachine(out);
+  let failed = 0;
+  for (const name of names) {
+    const elf = buildAsmTest(name, out, tool);
+    const { judge, output: expected } = expectedOutput(name, elf);
+    const { output, result } = runOnMachine(createMachine, elf);
+    const different = difference(expected, output);
+    const ended = result.why === 'ended' && result.outcome.kind === 'exit-port' && result.outcome.code === 0;
+    if (different !== '' || !ended) failed++;
+    process.stdout.write(`${name}: ${different === '' && ended ? 'equal' : `different (- ${judge}, + here)`}\n`);
+    if (different !== '') process.stdout.write(`${different}\n`);
+    if (!ended) process.stdout.write(`did not end by the exit port: ${JSON.stringify(result)}\n`);
+  }
+  return failed === 0 ? 0 : 1;
+}
+
+if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const names = process.argv.slice(2);
+  process.exitCode = await main(names.length > 0 ? names : asmTests());
+}
