@@ -94,7 +94,7 @@ export class Router {
     }
     const message = messageOf(error);
     // An exception that is none of ours is a fault of the adapter: told to the user, with the place, and survived.
-    const { id, showUser } = error instanceof RequestError ? error : { id: 3000, showUser: true, message };
+    const { id, showUser } = error instanceof RequestError ? error : { id: 3000, showUser: true };
     // {text} is substituted by the client: braces in the message itself stay as they are.
     const format = { id, format: '{text}', variables: { text: message }, showUser };
     this.send({ ...head, success: false, message, body: { error: format } });

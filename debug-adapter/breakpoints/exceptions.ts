@@ -1,0 +1,69 @@
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { EXIT_REASONS, type ExitReasonSymbol } from '../../emulator/arch/exit-reasons';
+import type { Taps } from '../../emulator/cpu/taps';
+import type { Debuggee } from '../launch/debuggee';
+import { formatSymbol } from '../stack/layers';
+import type { Done } from '../stepping/verb';
+import { explainEntryFailure, explainExit, exitFilterId, type Explanation } from '../watch/explain';
+
+export const ANY_EXIT = 'exit:any';
+export const ENTRY_FAILED = 'entry:failed';
+export const TRIPLE_FAULT = 'triple-fault';
+
+/** What the user can stop at: each VM-exit reason of the manual is a row by itself. */
+export const exceptionFilters: readonly DebugProtocol.ExceptionBreakpointsFilter[] = [
+  { filter: ENTRY_FAILED, label: 'VM entry failed', description: 'A VM entry was refused by a check', default: true },
+  { filter: TRIPLE_FAULT, label: 'Triple fault', description: 'A processor shut down', default: true },
+  { filter: ANY_EXIT, label: 'Any VM exit', description: 'Every VM exit of every layer', default: false },
+  ...(Object.keys(EXIT_REASONS) as ExitReasonSymbol[]).map((symbol) => ({
+    filter: `exit:${symbol}`,
+    label: `VM exit: ${EXIT_REASONS[symbol].name}`,
+    description: EXIT_REASONS[symbol].explanation,
+    default: false,
+  })),
+];
+
+/** setExceptionBreakpoints, and the taps that they need. */
+export class ExceptionFilters {
+  private enabled: ReadonlySet<string> = new Set([ENTRY_FAILED, TRIPLE_FAULT]);
+  /** What the last stop for a filter was about; undefined when it was something else */
+  explanation: Explanation | undefined;
+
+  constructor(private readonly debuggee: Debuggee) {}
+
+  set(args: DebugProtocol.SetExceptionBreakpointsArguments): DebugProtocol.SetExceptionBreakpointsResponse['body'] {
+    const ids = [...args.filters, ...(args.filterOptions ?? []).map((option) => option.filterId)];
+    this.enabled = new Set(ids);
+    return {
+      breakpoints: ids.map((id) => {
+        const known = exceptionFilters.some((row) => row.filter === id);
+        return known ? { verified: true } : { verified: false, message: `no exception filter "${id}"` };
+      }),
+    };
+  }
+
+  wants(filter: string): boolean {
+    return this.enabled.has(filter);
+  }
+
+  taps(stop: (done: Done) => void): Taps {
+    return {
+      vmExit: (record) => {
+        if (!this.wants(ANY_EXIT) && !this.wants(exitFilterId(record.reason))) return;
+        const left = this.debuggee.machine.interrupted(record.vcpu)[0];
+        const layer = left ? this.debuggee.layers.nameOf(left) : '';
+        const symbol = left && this.debuggee.layers.symbolAt(left, record.rip);
+        this.report(explainExit(record, layer, formatSymbol(symbol, record.rip)), stop);
+      },
+      vmEntryFailed: (failure) => {
+        if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), stop);
+      },
+    };
+  }
+
+  /** Stops and remembers why, for exceptionInfo. */
+  report(explanation: Explanation, stop: (done: Done) => void): void {
+    this.explanation = explanation;
+    stop({ reason: 'exception', description: explanation.title, text: explanation.title });
+  }
+}

@@ -1,0 +1,139 @@
+import type { VmExitRecord } from '../../emulator/cpu/taps';
+import type { Context, Machine, RunResult } from '../../emulator/machine/api';
+import type { Image } from '../stack/image';
+import { Layers, linearRip } from '../stack/layers';
+import { ExitLog } from '../watch/exit-log';
+import { PageLog, type PageEvent } from '../watch/page-log';
+import { pageDecision } from '../watch/page-probes';
+import { ProbeSites, type ProbeHit } from '../watch/probe-sites';
+import { SerialLines } from '../watch/serial-lines';
+
+/** What happens while the machine runs, for those who print or show it as it comes. */
+export interface Watcher {
+  exit?(index: number): void;
+  page?(event: PageEvent): void;
+  probe?(hit: ProbeHit): void;
+  serial?(layer: string, text: string): void;
+}
+
+/** SDM vol. 3, appendix C: external interrupt, INIT, SIPI, SMIs, the two windows, preemption timer. */
+const ASYNCHRONOUS: ReadonlySet<number> = new Set([1, 3, 4, 5, 6, 7, 8, 52]);
+
+/**
+ * A loaded machine together with what the debugger knows about it: images, layers, probes and what they announced.
+ * The session and the command line run the same one.
+ */
+export class Debuggee {
+  readonly layers: Layers;
+  readonly exits = new ExitLog();
+  readonly pages = new PageLog();
+  readonly probes: ProbeSites;
+  watcher: Watcher = {};
+  private readonly layerNames: string[] = [];
+  private readonly layerNumbers = new Map<string, number>();
+  private readonly serial = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
+  /** Of each vCPU's last VM entry: the VM-entry interruption-information field, 0 when nothing was injected */
+  private readonly injected: number[] = [];
+  private stops: ReadonlySet<bigint> = new Set();
+  /** Where execution stands after its breakpoints and probes have been dealt with: "instructions:vcpu:linear" */
+  private handled = '';
+
+  constructor(
+    readonly machine: Machine,
+    readonly images: readonly Image[],
+    /** Where relative source paths begin */
+    readonly folder: string,
+  ) {
+    this.layers = new Layers(machine, images);
+    this.probes = new ProbeSites(machine, images);
+    machine.addTaps({
+      vmExit: (record) => this.logExit(record),
+      vmEntry: (record) => {
+        this.injected[record.vcpu] = record.injected;
+      },
+    });
+    machine.onSerial((byte, vcpu) => this.serial.add(byte, this.layers.nameOf(machine.running(vcpu))));
+    this.setStops(new Set());
+  }
+
+  /** The context whose instruction comes next */
+  running(vcpu = 0): Context {
+    return this.machine.running(vcpu);
+  }
+
+  layerName(number: number): string {
+    return this.layerNames[number] ?? '';
+  }
+
+  /** Whether the last VM entry of a vCPU delivered an event, so that the guest began in its handler. */
+  injectedOnEntry(vcpu: number): boolean {
+    return (this.injected[vcpu] ?? 0) !== 0;
+  }
+
+  /** Whether the context was left by a VM exit that has nothing to do with the instruction it stood at. */
+  leftAsynchronously(context: Context): boolean {
+    const left = context.lastLeft;
+    return left?.kind === 'exit' && ASYNCHRONOUS.has(left.reason & 0xffff);
+  }
+
+  /** Linear addresses at which `advance` comes back, in any context. */
+  setStops(addresses: ReadonlySet<bigint>): void {
+    this.stops = addresses;
+    this.machine.setBreakpoints(new Set([...addresses, ...this.probes.addresses]));
+  }
+
+  /**
+   * Runs at most `limit` instructions. Probes on the way are recorded and passed; comes back at an address of
+   * `setStops` before its instruction, once for each arrival there.
+   */
+  advance(limit: number): RunResult {
+    const { machine } = this;
+    const end = machine.instructions + limit;
+    for (;;) {
+      const left = end - machine.instructions;
+      if (left <= 0) return { why: 'limit' };
+      const result = machine.run(left, this.handled === this.position());
+      if (result.why !== 'breakpoint') return result;
+      this.arrive(result.vcpu, result.linear);
+      if (this.stops.has(result.linear)) return result;
+    }
+  }
+
+  /**
+   * Deals with the probe at the place where execution stands, and makes the next `advance` leave it. Called when the
+   * user is shown this place.
+   */
+  settle(vcpu = 0): void {
+    if (this.handled !== this.position(vcpu)) this.arrive(vcpu, linearRip(this.running(vcpu)));
+  }
+
+  flushSerial(): void {
+    this.serial.flush();
+  }
+
+  private arrive(vcpu: number, linear: bigint): void {
+    this.handled = this.position(vcpu);
+    if (!this.probes.has(linear)) return;
+    for (const hit of this.probes.hitsAt(this.running(vcpu), linear)) {
+      this.watcher.probe?.(hit);
+      const decision = pageDecision(hit, this.machine);
+      if (decision) this.watcher.page?.(this.pages.add(decision));
+    }
+  }
+
+  private position(vcpu = 0): string {
+    return `${this.machine.instructions}:${vcpu}:${linearRip(this.running(vcpu))}`;
+  }
+
+  private logExit(record: VmExitRecord): void {
+    const left = this.machine.interrupted(record.vcpu)[0];
+    const name = left ? this.layers.nameOf(left) : '';
+    let number = this.layerNumbers.get(name);
+    if (number === undefined) {
+      number = this.layerNames.push(name) - 1;
+      this.layerNumbers.set(name, number);
+    }
+    this.exits.add(record, number);
+    this.watcher.exit?.(this.exits.total - 1);
+  }
+}

@@ -1,0 +1,85 @@
+import type { MachineConfiguration } from '../../emulator/machine/api';
+import { SegmentType } from '../../emulator/machine/elf';
+import type { Environment } from '../session/environment';
+import { messageOf, userError } from '../session/errors';
+import { baseName } from '../session/paths';
+import { Image } from '../stack/image';
+import { ProgramSet } from '../symbols/program-set';
+import { Program } from '../symbols/program';
+import { Debuggee } from './debuggee';
+import { layerNameOf, readFile, type ResolvedLaunch } from './description';
+
+/**
+ * Reads all images and builds the machine, ready to run its first instruction. Whatever is wrong with a file or with
+ * the configuration is a RequestError that names it.
+ */
+export async function load(launch: ResolvedLaunch, environment: Environment): Promise<Debuggee> {
+  const { files } = environment;
+  const kernel = await readFile(files, launch.program);
+  const sets = new Map<string, ProgramSet>();
+  const open = (bytes: Uint8Array, file: string, layer: string, bias: bigint): Image => {
+    const program = openProgram(bytes, file);
+    const set = sets.get(layer) ?? new ProgramSet();
+    sets.set(layer, set);
+    return new Image(layer, file, set.add(program, bias), set);
+  };
+  const images = [open(kernel, launch.program, launch.layer, 0n)];
+  const modules: { name: string; bytes: Uint8Array; commandLine?: string }[] = [];
+  for (const { file, layer, commandLine } of launch.modules ?? []) {
+    const bytes = await readFile(files, file);
+    modules.push({ name: baseName(file), bytes, ...(commandLine === undefined ? {} : { commandLine }) });
+    // A module may be anything (a disk, a configuration): only one that names a layer has to be an image.
+    if (layer !== undefined || looksLikeElf(bytes)) images.push(open(bytes, file, layer ?? layerNameOf(file), 0n));
+  }
+  for (const { file, layer, bias } of launch.symbols ?? []) {
+    images.push(open(await readFile(files, file), file, layer, parseBias(bias)));
+  }
+  const configuration: MachineConfiguration = {
+    memory: launch.memory,
+    kernel: { name: baseName(launch.program), bytes: kernel },
+    modules,
+    commandLine: launch.commandLine ?? '',
+    translator: launch.translator ?? true,
+  };
+  try {
+    return new Debuggee(await environment.createMachine(configuration), images, launch.folder);
+  } catch (error) {
+    throw isExpected(error) ? userError(messageOf(error)) : error;
+  }
+}
+
+function openProgram(bytes: Uint8Array, file: string): Program {
+  try {
+    const program = Program.open(bytes, baseName(file));
+    checkOverlap(program, file);
+    return program;
+  } catch (error) {
+    throw isExpected(error) ? userError(`${file}: ${messageOf(error)}`) : error;
+  }
+}
+
+/** Two segments that claim the same bytes of memory: the one loaded last would silently damage the other. */
+function checkOverlap(program: Program, file: string): void {
+  const loads = program.elf.segments
+    .filter((segment) => segment.type === SegmentType.Load && segment.memsz > 0n)
+    .sort((a, b) => (a.paddr < b.paddr ? -1 : a.paddr > b.paddr ? 1 : 0));
+  for (const [index, segment] of loads.entries()) {
+    const next = loads[index + 1];
+    if (next && segment.paddr + segment.memsz > next.paddr) {
+      const range = (s: typeof segment) => `0x${s.paddr.toString(16)}-0x${(s.paddr + s.memsz - 1n).toString(16)}`;
+      throw userError(
+        `${file}: load addresses overlap: physical ${range(segment)} and ${range(next)}. Correct the linker script (AT or LMA)`,
+      );
+    }
+  }
+}
+
+/** Errors that are about the input; everything else is a fault of ours and keeps its stack. */
+const isExpected = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'ElfError' || error.name === 'MachineError');
+
+const looksLikeElf = (bytes: Uint8Array): boolean =>
+  bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+
+const parseBias = (text: string | undefined): bigint =>
+  text === undefined ? 0n : text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text);

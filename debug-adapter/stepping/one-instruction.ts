@@ -1,0 +1,49 @@
+import type { Debuggee } from '../launch/debuggee';
+import { runTo, runUntilBack } from './free-run';
+import { isCall, placeOf, type Place } from './place';
+import type { Phrase } from './verb';
+
+/**
+ * What a single instruction led to:
+ * - flow: somewhere in the same context and frame, or back from it
+ * - call: into a function; `behind` is the return address
+ * - left: a VM exit or entry gave the processor to another context
+ */
+export type Outcome = 'flow' | 'call' | 'left';
+
+/** Executes one instruction. Interrupt and exception handlers that come between run to their end. */
+export function* oneInstruction(debuggee: Debuggee, vcpu: number, from: Place): Phrase<Outcome> {
+  for (;;) {
+    const arrival = yield { limit: 1, events: ['exit', 'entry', 'delivery'] };
+    if (debuggee.running(vcpu).id !== from.context.id) return 'left';
+    if (arrival.why === 'delivery') {
+      yield* finishHandler(debuggee, from);
+      if (placeOf(debuggee, vcpu).pc === from.pc) continue;
+      return 'flow';
+    }
+    return isCall(from.instruction) && placeOf(debuggee, vcpu).pc !== behind(from) ? 'call' : 'flow';
+  }
+}
+
+/** Address of the instruction that follows */
+export const behind = (place: Place): bigint => BigInt.asUintN(64, place.pc + BigInt(place.instruction?.length ?? 0));
+
+/**
+ * Runs until the context that was left at `from` runs again. True: it goes on with the interrupted code (at the same
+ * instruction, or behind it when it was emulated); an event that was injected on the way is handled first. False: it
+ * continues somewhere else, as a host does at its host RIP.
+ */
+export function* comeBack(debuggee: Debuggee, from: Place): Phrase<boolean> {
+  const { context } = from;
+  yield* runUntilBack(debuggee, context);
+  const resumed = () => {
+    const { pc } = placeOf(debuggee, context.vcpu);
+    return pc === from.pc || pc === behind(from);
+  };
+  if (!resumed() && debuggee.injectedOnEntry(context.vcpu)) yield* finishHandler(debuggee, from);
+  return resumed();
+}
+
+/** An interrupt or fault returns to the instruction, a trap behind it. */
+const finishHandler = (debuggee: Debuggee, from: Place): Phrase<void> =>
+  runTo(debuggee, from.context, [from.pc, behind(from)], from.sp);

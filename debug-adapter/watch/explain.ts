@@ -1,0 +1,59 @@
+import { exitReason, exitReasonName, exitReasonSymbol } from '../../emulator/arch/exit-reasons';
+import { describeQualification } from '../../emulator/arch/exit-qualification';
+import { vmInstructionErrorText } from '../../emulator/arch/vm-instruction-errors';
+import type { VmEntryFailure, VmExitRecord } from '../../emulator/cpu/taps';
+import { hex } from '../memory/reference';
+
+/** What stopped the machine, in words: for the stopped event and for exceptionInfo. */
+export interface Explanation {
+  /** "exit:EPT_VIOLATION", "entry:failed", "triple-fault" */
+  readonly id: string;
+  /** One line */
+  readonly title: string;
+  /** What it means and what decides about it */
+  readonly text: string;
+}
+
+export const exitFilterId = (reason: number): string => `exit:${exitReasonSymbol(reason) ?? reason & 0xffff}`;
+
+/** The qualification of an exit, with everything else that makes it better. */
+export const qualificationInWords = (record: VmExitRecord): string =>
+  describeQualification(record.reason, record.qualification, {
+    guestPhysical: record.guestPhysical,
+    guestLinear: record.guestLinear,
+    interruptionInformation: record.interruptionInformation,
+    interruptionErrorCode: record.interruptionErrorCode,
+  });
+
+export function explainExit(record: VmExitRecord, layer: string, symbol: string): Explanation {
+  const row = exitReason(record.reason);
+  const basic = record.reason & 0xffff;
+  const words = qualificationInWords(record);
+  const lines = [
+    `VM exit ${record.n} of ${layer} at ${symbol}, reason ${basic}: ${exitReasonName(record.reason)}.`,
+    ...(row ? [`${row.explanation} (SDM vol. 3, ${row.section})`] : []),
+    words === '' ? `Exit qualification ${hex(record.qualification)}.` : `Exit qualification ${hex(record.qualification)}: ${words}.`,
+  ];
+  return {
+    id: exitFilterId(record.reason),
+    title: `VM exit: ${exitReasonName(record.reason)}${words === '' ? '' : `: ${words}`}`,
+    text: lines.join('\n'),
+  };
+}
+
+export function explainEntryFailure(failure: VmEntryFailure): Explanation {
+  const result =
+    failure.exitReason !== undefined
+      ? `VM exit with reason ${failure.exitReason & 0xffff} (${exitReasonName(failure.exitReason)}), bit 31 set`
+      : `VMfail, VM-instruction error ${failure.error ?? '?'}: ${vmInstructionErrorText(failure.error ?? 0)}`;
+  return {
+    id: 'entry:failed',
+    title: `VM entry failed: ${failure.field} = ${hex(failure.value)}: ${failure.rule}`,
+    text: [
+      `VM entry with VMCS ${hex(failure.vmcs)} was refused.`,
+      `Field: ${failure.field} = ${hex(failure.value)}`,
+      `Rule: ${failure.rule} (${failure.section}, check "${failure.check}")`,
+      `Result: ${result}.`,
+    ].join('\n'),
+  };
+}
