@@ -14,7 +14,11 @@ add_module(uint64_t start, uint64_t end, const char *name)
 {
   if (boot_info.module_count == MAX_MODULES)
     panic("boot_info: too many modules");
-  boot_info.modules[boot_info.module_count++] = (struct module){ start, end, name };
+  struct module *module = &boot_info.modules[boot_info.module_count++];
+  module->start = start;
+  module->end = end;
+  for (unsigned i = 0; i < MODULE_NAME_SIZE - 1 && name[i]; i++)
+    module->name[i] = name[i];
 }
 
 // RAM counts where it continues from 1 MiB: what lies above a hole is not used.

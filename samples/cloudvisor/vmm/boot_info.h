@@ -2,11 +2,12 @@
 #include <stdint.h>
 
 #define MAX_MODULES 8
+#define MODULE_NAME_SIZE 32
 
 // A file that the loader put in memory, known by its command line.
 struct module {
   uint64_t start, end; // physical
-  const char *name;
+  char name[MODULE_NAME_SIZE]; // a copy: the loader's memory is given out again
 };
 
 struct boot_info {

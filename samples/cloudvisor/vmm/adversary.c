@@ -1,0 +1,91 @@
+// The part of the VMM that its owner would rather not have: an operator who wants the guest's secret. He knows the
+// guest's image, hence where the secret lies, and acts when the guest yields. He reports what he saw, and knows of no
+// monitor.
+#include "elf.h"
+#include "layout.h"
+#include "traps.h"
+#include "vm.h"
+
+#include <print.h>
+#include <vmx.h>
+#include <x86.h>
+
+#define GUEST_BASE 0xffffffffc0000000
+#define SHOWN_BYTES 32
+
+// Which secret page each act is about
+#define READ_PAGE 0
+#define WRITE_PAGE 1
+#define SWAP_PAGE 2
+
+static bool write_refused, write_seen;
+
+// The host-physical address of a secret page.
+static uint64_t
+secret_gpa(const struct vm *vm, unsigned page)
+{
+  return elf_symbol(vm->image, "secret_pages") - GUEST_BASE + page * PAGE_SIZE;
+}
+
+static const char *
+secret_page(struct vm *vm, unsigned page)
+{
+  return direct(*ept_entry(vm, secret_gpa(vm, page)) & EPT_ADDRESS);
+}
+
+static void
+look_at_secret(struct vm *vm)
+{
+  const char *bytes = secret_page(vm, READ_PAGE);
+  print("adversary: page %lx of the guest reads \"", secret_gpa(vm, READ_PAGE));
+  for (unsigned i = 0; i < SHOWN_BYTES; i++)
+    print("%c", bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '.');
+  print("\"\n");
+}
+
+static void
+change_secret(struct vm *vm)
+{
+  volatile uint64_t *word = (volatile uint64_t *)(secret_page(vm, WRITE_PAGE) + PAGE_SIZE / 2);
+  uint64_t wanted = ~*word;
+  write_refused = !try_store(word, wanted);
+  write_seen = *word == wanted;
+  print("adversary: write to page %lx of the guest %s\n", secret_gpa(vm, WRITE_PAGE),
+        write_refused ? "was refused by the machine" : write_seen ? "succeeded" : "had no effect");
+}
+
+// What a forced exit tells about the guest. Once is enough.
+void
+adversary_look_at_registers(const struct vm *vm)
+{
+  static bool looked;
+  if (looked)
+    return;
+  looked = true;
+  print("adversary: interrupted guest has RIP %lx, RSP %lx, RAX %lx, RBX %lx\n", vmread(GUEST_RIP), vmread(GUEST_RSP),
+        vm->registers.rax, vm->registers.rbx);
+}
+
+void
+adversary_act(struct vm *vm)
+{
+  switch (vm->yields) {
+  case 1:
+    look_at_secret(vm);
+    break;
+  case 2:
+    change_secret(vm);
+    break;
+  case 3:
+    pager_swap_out(vm, secret_gpa(vm, SWAP_PAGE));
+    break;
+  }
+}
+
+// Whether the guest's verdict fits what the operator saw: its secret is damaged exactly if a change
+// was seen to succeed.
+bool
+adversary_consistent(const struct vm *vm)
+{
+  return vm->verdict == (write_seen || pager_change_accepted() ? VERDICT_DAMAGED : VERDICT_INTACT);
+}
