@@ -18,6 +18,15 @@ export abstract class Scope {
     readonly parent: Scope | undefined,
   ) {}
 
+  /** First instruction; only for a scope that has code */
+  get address(): bigint {
+    const entryPc = this.entry.read(At.EntryPc);
+    if (entryPc?.kind === 'address') return entryPc.value;
+    const low = this.ranges[0]!.low;
+    // DW_AT_entry_pc may also be an offset from the lowest address (DWARF 5, 2.18).
+    return entryPc?.kind === 'constant' ? low + entryPc.value : low;
+  }
+
   contains(address: bigint): boolean {
     return contains(this.ranges, address);
   }
@@ -69,14 +78,6 @@ export class LexicalBlock extends Scope {}
 export class Subprogram extends Scope {
   get name(): string {
     return this.entry.string(At.Name) ?? this.entry.string(At.LinkageName) ?? '';
-  }
-
-  /** First instruction */
-  get address(): bigint {
-    const entryPc = this.entry.read(At.EntryPc);
-    if (entryPc?.kind === 'address') return entryPc.value;
-    // DW_AT_low_pc may stand beside DW_AT_ranges as the base only when it is one of the ranges' starts.
-    return this.ranges[0]!.low;
   }
 
   get declared(): SourcePlace | undefined {

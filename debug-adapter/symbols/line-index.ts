@@ -58,8 +58,7 @@ export class LineIndex {
         found.push(statement.address);
       }
       if (found.length > 0) {
-        const addresses = this.onePerBlock(found, best === line ? undefined : line);
-        if (addresses.length > 0) results.push({ file, line: best, addresses });
+        results.push({ file, line: best, addresses: this.onePerBlock(found) });
       }
     }
     return results;
@@ -95,11 +94,8 @@ export class LineIndex {
     return second;
   }
 
-  /**
-   * The lowest address of each block, function entries moved behind the prologue. When the line itself has no code
-   * (`before`), an entry of a function declared after it is left out: code was not what the user pointed at.
-   */
-  private onePerBlock(addresses: bigint[], before: number | undefined): bigint[] {
+  /** The lowest address of each block, addresses in a prologue moved behind it */
+  private onePerBlock(addresses: bigint[]): bigint[] {
     addresses.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
     const seen = new Set<unknown>();
     const results = new Set<bigint>();
@@ -113,9 +109,6 @@ export class LineIndex {
         results.add(address);
         continue;
       }
-      const declared = subprogram.declared?.line;
-      if (before !== undefined && address === subprogram.address && declared !== undefined && before < declared)
-        continue;
       const body = this.afterPrologue(subprogram.address);
       results.add(address >= subprogram.address && address < body ? body : address);
     }
@@ -126,7 +119,8 @@ export class LineIndex {
     for (const { sequence, file: number } of this.byFile().get(file) ?? []) {
       for (let i = 0; i < sequence.offsets.length; i++) {
         if (sequence.files[i] !== number || sequence.lines[i] === 0) continue;
-        if ((sequence.flags[i]! & LineFlag.Statement) === 0) continue;
+        if ((sequence.flags[i]! & (LineFlag.Statement | LineFlag.Continuation)) !== LineFlag.Statement) continue;
+        if (isEmpty(sequence, i)) continue;
         yield { line: sequence.lines[i]!, address: sequence.low + BigInt(sequence.offsets[i]!) };
       }
     }
@@ -153,6 +147,15 @@ export class LineIndex {
     }
     return (this.fileIndex = index);
   }
+}
+
+/** Whether a statement of another file takes the row's address, so that no code is left to the row. */
+function isEmpty(sequence: LineSequence, row: number): boolean {
+  const { offsets, files, flags } = sequence;
+  for (let i = row + 1; offsets[i] === offsets[row]; i++) {
+    if (files[i] !== files[row] && flags[i]! & LineFlag.Statement) return true;
+  }
+  return false;
 }
 
 /** Index of the last row at or before the offset */

@@ -24,7 +24,17 @@ export interface LineSequence {
   readonly flags: readonly number[];
 }
 
-export const LineFlag = { Statement: 1, BasicBlock: 2, PrologueEnd: 4, EpilogueBegin: 8 } as const;
+export const LineFlag = {
+  Statement: 1,
+  BasicBlock: 2,
+  PrologueEnd: 4,
+  EpilogueBegin: 8,
+  /**
+   * Another block of the line of the row before, told apart from it only by a discriminator: no place of its own for a
+   * breakpoint.
+   */
+  Continuation: 16,
+} as const;
 
 export class LineTable {
   private constructor(
@@ -196,10 +206,15 @@ function run(cursor: Cursor, header: Header): LineSequence[] {
   let line = 1;
   let column = 0;
   let flags: number = standard;
+  let discriminator = 0;
+  // Whether the rows of the current line have had a discriminator
+  let discriminated = false;
+  let last = { file: 0, line: 0 };
   let sequence = emptySequence();
 
   const reset = () => {
     [base, offset, file, line, column, flags] = [0n, 0, 1, 1, 0, standard];
+    [discriminator, discriminated, last] = [0, false, { file: 0, line: 0 }];
     sequence = emptySequence();
   };
   const emit = () => {
@@ -207,8 +222,15 @@ function run(cursor: Cursor, header: Header): LineSequence[] {
     sequence.files.push(file);
     sequence.lines.push(line);
     sequence.columns.push(column);
-    sequence.flags.push(flags);
+    const continues = discriminated && last.file === file && last.line === line;
+    sequence.flags.push(continues ? flags | LineFlag.Continuation : flags);
     flags &= LineFlag.Statement;
+    discriminator = 0;
+    last = { file, line };
+  };
+  const advanceLine = (delta: number) => {
+    line += delta;
+    if (delta !== 0) discriminated = discriminator !== 0;
   };
   const setAddress = (address: bigint) => {
     if (sequence.offsets.length === 0) {
@@ -226,7 +248,7 @@ function run(cursor: Cursor, header: Header): LineSequence[] {
     if (opcode >= opcodeBase) {
       const adjusted = opcode - opcodeBase;
       offset += Math.floor(adjusted / lineRange) * minimumLength;
-      line += lineBase + (adjusted % lineRange);
+      advanceLine(lineBase + (adjusted % lineRange));
       emit();
       continue;
     }
@@ -249,7 +271,11 @@ function run(cursor: Cursor, header: Header): LineSequence[] {
           case 2: // DW_LNE_set_address
             setAddress(cursor.unsigned(size - 1));
             break;
-          default: // set_discriminator, and what vendors add
+          case 4: // DW_LNE_set_discriminator
+            discriminator = cursor.uleb();
+            discriminated ||= discriminator !== 0;
+            break;
+          default: // what vendors add
             break;
         }
         cursor.seek(next);
@@ -262,7 +288,7 @@ function run(cursor: Cursor, header: Header): LineSequence[] {
         offset += cursor.uleb() * minimumLength;
         break;
       case 3: // DW_LNS_advance_line
-        line += cursor.sleb();
+        advanceLine(cursor.sleb());
         break;
       case 4: // DW_LNS_set_file
         file = cursor.uleb();

@@ -62,6 +62,10 @@ export class LoadedProgram {
       .map((l) => ({ ...l, addresses: l.addresses.map((a) => this.toRun(a)) }));
   }
 
+  breakAddressesOf(name: string): readonly bigint[] {
+    return this.program.breakAddressesOf(name).map((a) => this.toRun(a));
+  }
+
   afterPrologue(entry: bigint): bigint {
     return this.toRun(this.program.afterPrologue(this.toLink(entry)));
   }

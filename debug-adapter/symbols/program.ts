@@ -16,7 +16,7 @@ import { CallFrames } from './call-frames';
 import { DwarfError } from './dwarf-error';
 import { Tag } from './dwarf-constants';
 import type { Entry } from './entry';
-import { Subprogram, type Scope } from './functions';
+import { InlinedCall, Subprogram, type Scope } from './functions';
 import { LineIndex } from './line-index';
 import { readProbes } from './probes';
 import { rangesOf } from './ranges';
@@ -35,6 +35,7 @@ export class Program {
   private readonly code: readonly AddressRange[];
   private unitRanges: { low: bigint; high: bigint; unit: Unit }[] | undefined;
   private functionNames: Map<string, Subprogram[]> | undefined;
+  private inlinedNames: Map<string, InlinedCall[]> | undefined;
   private frames: CallFrames | undefined;
   private probeList: readonly Probe[] | undefined;
 
@@ -192,6 +193,35 @@ export class Program {
         place: this.lineAt(s.value),
         dwarf: undefined,
       }));
+  }
+
+  /**
+   * Addresses for a breakpoint on a function: behind the prologue of each function of this name, and the start of each
+   * call of it that was inlined.
+   */
+  breakAddressesOf(name: string): readonly bigint[] {
+    const bodies = this.functionsNamed(name).map((f) => this.afterPrologue(f.entry));
+    const inlined = this.guard(() => this.inlinedCallsOf(name).map((call) => call.address), []);
+    return [...new Set([...bodies, ...inlined])];
+  }
+
+  private inlinedCallsOf(name: string): InlinedCall[] {
+    if (!this.inlinedNames) {
+      const names = new Map<string, InlinedCall[]>();
+      const visit = (scope: Scope) => {
+        if (scope instanceof InlinedCall && scope.ranges.length > 0) {
+          const same = names.get(scope.name);
+          if (same) same.push(scope);
+          else names.set(scope.name, [scope]);
+        }
+        scope.scopes.forEach(visit);
+      };
+      for (const unit of this.units.compile) {
+        for (const f of this.functionsOf(unit)) this.guard(() => visit(f), undefined);
+      }
+      this.inlinedNames = names;
+    }
+    return this.inlinedNames.get(name) ?? [];
   }
 
   subprogramAt(address: bigint): Subprogram | undefined {
