@@ -1,0 +1,133 @@
+import { Primary } from '../arch/controls';
+import { State } from '../memory/layout';
+import type { Processor } from '../cpu/processor';
+import { NO_VMCS, Slot, Vmcs } from './vmcs';
+
+/** RDMSR and WRMSR without the instruction, for the MSR areas of VM entries and exits. */
+export interface MsrAccess {
+  /** undefined: RDMSR would raise #GP */
+  read(index: number): bigint | undefined;
+  /** False, with nothing changed: WRMSR at CPL 0 would raise #GP */
+  write(index: number, value: bigint): boolean;
+}
+
+/** Offsets in State.VMX_PRIVATE: what VT-x itself must remember, part of every snapshot. */
+const EXIT_COUNT = State.VMX_PRIVATE;
+const ENTRY_COUNT = State.VMX_PRIVATE + 8;
+const PAUSE_FIRST = State.VMX_PRIVATE + 16;
+const PAUSE_LAST = State.VMX_PRIVATE + 24;
+
+/** What the phases of a VM exit record. One object a processor, reused for every exit. */
+export class ExitInformation {
+  reason = 0;
+  qualification = 0n;
+  guestLinear = 0n;
+  guestPhysical = 0n;
+  interruptionInformation = 0;
+  interruptionErrorCode = 0;
+  instructionLength = 0;
+  instructionInformation = 0;
+  /** RFLAGS.RF of the saved guest state (SDM vol. 3, 28.3.3) */
+  resumeFlag: 'keep' | 'clear' | 'set' = 'keep';
+
+  reset(reason: number, qualification = 0n): this {
+    this.reason = reason;
+    this.qualification = qualification;
+    this.guestLinear = 0n;
+    this.guestPhysical = 0n;
+    this.interruptionInformation = 0;
+    this.interruptionErrorCode = 0;
+    this.instructionLength = 0;
+    this.instructionInformation = 0;
+    this.resumeFlag = 'keep';
+    return this;
+  }
+}
+
+/** The event whose delivery through the IDT is under way (SDM vol. 3, 25.9.3). */
+export class EventDelivery {
+  active = false;
+  information = 0;
+  errorCode = 0;
+  instructionLength = 0;
+}
+
+/** VMX operation of one processor: its pointers and counters in the state block, and the current VMCS. */
+export class VmxCore {
+  readonly vmcs: Vmcs;
+  readonly exit = new ExitInformation();
+  readonly delivery = new EventDelivery();
+
+  constructor(
+    readonly cpu: Processor,
+    readonly msrs: MsrAccess,
+  ) {
+    this.vmcs = new Vmcs(cpu.physical);
+  }
+
+  /** In VMX operation, root or non-root */
+  get on(): boolean {
+    return this.cpu.state.get32(State.VMX_ON) !== 0;
+  }
+
+  get root(): boolean {
+    return this.cpu.state.get32(State.VMX_ROOT) !== 0;
+  }
+
+  get nonRoot(): boolean {
+    return this.on && !this.root;
+  }
+
+  get vmxonPointer(): bigint {
+    return this.cpu.state.get64(State.VMXON_POINTER);
+  }
+
+  get currentVmcs(): bigint {
+    return this.cpu.state.get64(State.CURRENT_VMCS);
+  }
+
+  set currentVmcs(address: bigint) {
+    this.cpu.state.set64(State.CURRENT_VMCS, address);
+    this.vmcs.bind(address);
+  }
+
+  /** The current VMCS as State names it: after a snapshot was restored the binding follows. */
+  current(): Vmcs {
+    this.vmcs.bind(this.on ? this.currentVmcs : NO_VMCS);
+    return this.vmcs;
+  }
+
+  /** The secondary controls, 0 when they are not activated (SDM vol. 3, 25.6.2) */
+  get secondaryControls(): number {
+    const { vmcs } = this;
+    return vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.ACTIVATE_SECONDARY_CONTROLS
+      ? vmcs.get32(Slot.SECONDARY_PROCESSOR_CONTROLS)
+      : 0;
+  }
+
+  /** Ordinal of the next VM exit, from 1 */
+  nextExit(): number {
+    return this.increment(EXIT_COUNT);
+  }
+
+  nextEntry(): number {
+    return this.increment(ENTRY_COUNT);
+  }
+
+  private increment(offset: number): number {
+    const n = this.cpu.state.get64(offset) + 1n;
+    this.cpu.state.set64(offset, n);
+    return Number(n);
+  }
+
+  /** Clock of the first PAUSE of the loop that runs now, and of the latest (SDM vol. 3, 26.1.3, PAUSE). */
+  get pauseLoop(): { first: bigint; last: bigint } {
+    const { state } = this.cpu;
+    return { first: state.get64(PAUSE_FIRST), last: state.get64(PAUSE_LAST) };
+  }
+
+  set pauseLoop(loop: { first: bigint; last: bigint }) {
+    this.cpu.state.set64(PAUSE_FIRST, loop.first);
+    this.cpu.state.set64(PAUSE_LAST, loop.last);
+  }
+}

@@ -1,0 +1,203 @@
+import { Efer } from '../arch/control-registers';
+import { Primary, Secondary } from '../arch/controls';
+import { ExitReason } from '../arch/exit-reasons';
+import type { Instruction } from '../isa/instruction';
+import type { ExitRule } from '../isa/row';
+import { hostPhysical } from '../memory/address';
+import type { VmxCore } from './core';
+import { clts, lmsw, movFromCr, movToCr } from './control-register-exits';
+import {
+  descriptorTableInformation,
+  displacementQualification,
+  instructionExit,
+  invalidateInformation,
+  memoryInformation,
+  randomInformation,
+  systemSegmentInformation,
+  vmreadInformation,
+} from './instruction-information';
+import { portAccess } from './io-exits';
+import { Slot } from './vmcs';
+
+/**
+ * Instructions that cause VM exits (SDM vol. 3, 26.1.2 and 26.1.3), a row for each rule that the instruction table
+ * names. `exits` decides, and on true has filled `core.exit`. It is asked at the point of the instruction's own checks
+ * where the manual puts the exit (26.1.1), so a row repeats no check of privilege.
+ */
+export interface InstructionExitRow {
+  readonly section: string;
+  /** What decides, in words */
+  readonly decides: string;
+  readonly exits: (core: VmxCore, insn: Instruction) => boolean;
+}
+
+const always =
+  (reason: number) =>
+  (core: VmxCore, insn: Instruction): boolean => {
+    instructionExit(core, insn, reason);
+    return true;
+  };
+
+const never = (): boolean => false;
+
+const primary =
+  (mask: number, reason: number, information?: (insn: Instruction) => number) =>
+  (core: VmxCore, insn: Instruction): boolean => {
+    if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & mask)) return false;
+    instructionExit(core, insn, reason, 0n, information?.(insn) ?? 0);
+    return true;
+  };
+
+const secondary =
+  (mask: number, reason: number, information: (insn: Instruction) => number = () => 0, qualifies = false) =>
+  (core: VmxCore, insn: Instruction): boolean => {
+    if (!(core.secondaryControls & mask)) return false;
+    instructionExit(core, insn, reason, qualifies ? displacementQualification(insn) : 0n, information(insn));
+    return true;
+  };
+
+/** VMX instructions exit from non-root whatever the privilege level, but #UD comes first (SDM vol. 3, chapter 31). */
+function vmxInstruction(core: VmxCore, insn: Instruction): boolean {
+  const { cpu } = core;
+  if (cpu.realMode || cpu.virtual8086 || ((cpu.state.efer & Efer.LMA) !== 0n && cpu.codeSize !== 64)) return false;
+  const row = VMX_INSTRUCTIONS[insn.row.mnemonic];
+  if (!row) return false;
+  instructionExit(core, insn, row.reason, displacementQualification(insn), row.information?.(insn) ?? 0);
+  return true;
+}
+
+interface VmxInstructionExit {
+  readonly reason: number;
+  readonly information?: (insn: Instruction) => number;
+}
+
+const VMX_INSTRUCTIONS: Readonly<Record<string, VmxInstructionExit>> = {
+  VMCLEAR: { reason: ExitReason.VMCLEAR, information: memoryInformation },
+  VMPTRLD: { reason: ExitReason.VMPTRLD, information: memoryInformation },
+  VMPTRST: { reason: ExitReason.VMPTRST, information: memoryInformation },
+  VMXON: { reason: ExitReason.VMXON, information: memoryInformation },
+  VMREAD: { reason: ExitReason.VMREAD, information: vmreadInformation },
+  VMWRITE: { reason: ExitReason.VMWRITE, information: vmreadInformation },
+  INVEPT: { reason: ExitReason.INVEPT, information: invalidateInformation },
+  INVVPID: { reason: ExitReason.INVVPID, information: invalidateInformation },
+  VMLAUNCH: { reason: ExitReason.VMLAUNCH },
+  VMRESUME: { reason: ExitReason.VMRESUME },
+  VMXOFF: { reason: ExitReason.VMXOFF },
+};
+
+function invlpg(core: VmxCore, insn: Instruction): boolean {
+  if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.INVLPG_EXITING)) return false;
+  instructionExit(core, insn, ExitReason.INVLPG, linearAddress(core, insn));
+  return true;
+}
+
+/** The operand's linear address without any check: segment base plus offset. */
+function linearAddress(core: VmxCore, insn: Instruction): bigint {
+  const { cpu } = core;
+  const offset = cpu.linear.effectiveAddress(insn);
+  if (cpu.codeSize === 64 && insn.segment < 4) return offset;
+  const address = cpu.state.segmentBase(insn.segment) + offset;
+  return cpu.codeSize === 64 ? BigInt.asUintN(64, address) : address & 0xffff_ffffn;
+}
+
+function invpcid(core: VmxCore, insn: Instruction): boolean {
+  if (!(core.secondaryControls & Secondary.ENABLE_INVPCID)) return false;
+  if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.INVLPG_EXITING)) return false;
+  const information = invalidateInformation(insn);
+  instructionExit(core, insn, ExitReason.INVPCID, displacementQualification(insn), information);
+  return true;
+}
+
+function rdtscp(core: VmxCore, insn: Instruction): boolean {
+  if (!(core.secondaryControls & Secondary.ENABLE_RDTSCP)) return false;
+  if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.RDTSC_EXITING)) return false;
+  instructionExit(core, insn, ExitReason.RDTSCP);
+  return true;
+}
+
+/** PAUSE exiting, else PAUSE-loop exiting at CPL 0. Times are in TSC units (SDM vol. 3, 25.6.13). */
+function pause(core: VmxCore, insn: Instruction): boolean {
+  const { vmcs, cpu } = core;
+  if (!(vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.PAUSE_EXITING)) {
+    if (!(core.secondaryControls & Secondary.PAUSE_LOOP_EXITING) || cpu.cpl !== 0) return false;
+    const { first, last } = core.pauseLoop;
+    const { now } = cpu;
+    const continues = last <= now && now - last <= BigInt(vmcs.get32(Slot.PLE_GAP));
+    core.pauseLoop = { first: continues ? first : now, last: now };
+    if (!continues || now - first <= BigInt(vmcs.get32(Slot.PLE_WINDOW))) return false;
+  }
+  instructionExit(core, insn, ExitReason.PAUSE);
+  return true;
+}
+
+const MSR_RANGE = 0x2000;
+const HIGH_MSRS = 0xc000_0000;
+
+/** The MSR bitmaps: read low, read high, write low, write high, 1 KByte each (SDM vol. 3, 25.6.9). */
+function msrIntercepted(core: VmxCore, index: number, write: boolean): boolean {
+  const { vmcs, cpu } = core;
+  if (!(vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.USE_MSR_BITMAPS)) return true;
+  const high = index >= HIGH_MSRS;
+  const bit = high ? index - HIGH_MSRS : index;
+  if (bit >= MSR_RANGE) return true;
+  const offset = (write ? 2048 : 0) + (high ? 1024 : 0) + (bit >>> 3);
+  const byte = cpu.physical.read(hostPhysical(vmcs.get64(Slot.MSR_BITMAPS) + BigInt(offset)), 1);
+  return ((byte >> BigInt(bit & 7)) & 1n) !== 0n;
+}
+
+const msr =
+  (reason: number, write: boolean) =>
+  (core: VmxCore, insn: Instruction): boolean => {
+    const index = Number(core.cpu.state.gpr(1) & 0xffff_ffffn);
+    if (!msrIntercepted(core, index, write)) return false;
+    instructionExit(core, insn, reason);
+    return true;
+  };
+
+function movDr(core: VmxCore, insn: Instruction): boolean {
+  if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.MOV_DR_EXITING)) return false;
+  const read = insn.row.helper === 'mov_from_dr';
+  const qualification = (insn.reg & 7) | (read ? 1 << 4 : 0) | (insn.rm << 8);
+  instructionExit(core, insn, ExitReason.MOV_DR, BigInt(qualification));
+  return true;
+}
+
+const conditional = '26.1.3';
+const unconditional = '26.1.2';
+
+// prettier-ignore
+export const INSTRUCTION_EXITS: Readonly<Record<ExitRule, InstructionExitRow>> = {
+  CPUID: { section: unconditional, decides: 'always', exits: always(ExitReason.CPUID) },
+  GETSEC: { section: unconditional, decides: 'CR4.SMXE cannot be 1 here: GETSEC raises #UD first', exits: never },
+  INVD: { section: unconditional, decides: 'always', exits: always(ExitReason.INVD) },
+  XSETBV: { section: unconditional, decides: 'always', exits: always(ExitReason.XSETBV) },
+  VMX: { section: unconditional, decides: 'always', exits: vmxInstruction },
+  VMCALL: { section: unconditional, decides: 'always', exits: always(ExitReason.VMCALL) },
+  VMFUNC: { section: '26.5.6', decides: '"enable VM functions" cannot be 1 here: VMFUNC raises #UD', exits: never },
+  HLT: { section: conditional, decides: 'HLT exiting', exits: primary(Primary.HLT_EXITING, ExitReason.HLT) },
+  INVLPG: { section: conditional, decides: 'INVLPG exiting', exits: invlpg },
+  INVPCID: { section: conditional, decides: 'enable INVPCID and INVLPG exiting', exits: invpcid },
+  MWAIT: { section: conditional, decides: 'MWAIT exiting', exits: primary(Primary.MWAIT_EXITING, ExitReason.MWAIT) },
+  MONITOR: { section: conditional, decides: 'MONITOR exiting', exits: primary(Primary.MONITOR_EXITING, ExitReason.MONITOR) },
+  RDPMC: { section: conditional, decides: 'RDPMC exiting', exits: primary(Primary.RDPMC_EXITING, ExitReason.RDPMC) },
+  RDTSC: { section: conditional, decides: 'RDTSC exiting', exits: primary(Primary.RDTSC_EXITING, ExitReason.RDTSC) },
+  RDTSCP: { section: conditional, decides: 'enable RDTSCP and RDTSC exiting', exits: rdtscp },
+  RDRAND: { section: conditional, decides: 'RDRAND exiting', exits: secondary(Secondary.RDRAND_EXITING, ExitReason.RDRAND, randomInformation) },
+  RDSEED: { section: conditional, decides: 'RDSEED exiting', exits: secondary(Secondary.RDSEED_EXITING, ExitReason.RDSEED, randomInformation) },
+  PAUSE: { section: conditional, decides: 'PAUSE exiting, or PAUSE-loop exiting at CPL 0', exits: pause },
+  WBINVD: { section: conditional, decides: 'WBINVD exiting', exits: secondary(Secondary.WBINVD_EXITING, ExitReason.WBINVD) },
+  MOV_TO_CR: { section: conditional, decides: 'CR0/CR4 guest/host mask and read shadow; CR3-load exiting and CR3-target values; CR8-load exiting', exits: movToCr },
+  MOV_FROM_CR: { section: conditional, decides: 'CR3-store exiting; CR8-store exiting', exits: movFromCr },
+  CLTS: { section: conditional, decides: 'bit 3 of CR0 guest/host mask and of CR0 read shadow', exits: clts },
+  LMSW: { section: conditional, decides: 'CR0 guest/host mask and read shadow, bits 3:0', exits: lmsw },
+  SMSW: { section: '26.3', decides: 'never: SMSW reads CR0 through guest/host mask and read shadow', exits: never },
+  MOV_DR: { section: conditional, decides: 'MOV-DR exiting', exits: movDr },
+  IO: { section: conditional, decides: 'I/O bitmaps, or unconditional I/O exiting', exits: portAccess },
+  RDMSR: { section: conditional, decides: 'MSR bitmaps', exits: msr(ExitReason.RDMSR, false) },
+  WRMSR: { section: conditional, decides: 'MSR bitmaps', exits: msr(ExitReason.WRMSR, true) },
+  GDTR_IDTR: { section: conditional, decides: 'descriptor-table exiting', exits: secondary(Secondary.DESCRIPTOR_TABLE_EXITING, ExitReason.GDTR_IDTR_ACCESS, descriptorTableInformation, true) },
+  LDTR_TR: { section: conditional, decides: 'descriptor-table exiting', exits: secondary(Secondary.DESCRIPTOR_TABLE_EXITING, ExitReason.LDTR_TR_ACCESS, systemSegmentInformation, true) },
+  XSAVES: { section: conditional, decides: '"enable XSAVES/XRSTORS" cannot be 1 here: #UD', exits: never },
+  TASK_SWITCH: { section: '26.4.2', decides: 'reported by the task switch itself', exits: never },
+  RSM: { section: conditional, decides: 'outside SMM RSM raises #UD', exits: never },
+};

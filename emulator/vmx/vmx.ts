@@ -1,0 +1,183 @@
+import { Pin, Primary, Secondary } from '../arch/controls';
+import { ExitReason } from '../arch/exit-reasons';
+import { interruptionInformation } from '../arch/interruption';
+import { Boundary, ExitKind, type EptFault, type Processor, type Virtualization } from '../cpu/processor';
+import type { Instruction } from '../isa/instruction';
+import { State } from '../memory/layout';
+import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
+import { VmxCore, type MsrAccess } from './core';
+import { boundaryExit, exceptionExit } from './event-exits';
+import { INSTRUCTION_EXITS } from './instruction-exits';
+import { Slot } from './vmcs';
+import { vmExit } from './vm-exit';
+
+const NEVER = 0xffff_ffff_ffff_ffffn;
+const INTERRUPTIBILITY_NMI = 8;
+
+/** VT-x of one processor: where the processor's flow meets VMX non-root operation. */
+export class Vmx implements Virtualization {
+  readonly present = true;
+  readonly core: VmxCore;
+
+  constructor(cpu: Processor, msrs: MsrAccess) {
+    this.core = new VmxCore(cpu, msrs);
+  }
+
+  get nonRoot(): boolean {
+    return this.core.nonRoot;
+  }
+
+  get blocksInit(): boolean {
+    return this.core.on && this.core.root;
+  }
+
+  get monitorTrap(): boolean {
+    return this.nonRoot && (this.primaryControls & Primary.MONITOR_TRAP_FLAG) !== 0;
+  }
+
+  private get primaryControls(): number {
+    return this.core.current().get32(Slot.PRIMARY_PROCESSOR_CONTROLS);
+  }
+
+  private get pinControls(): number {
+    return this.core.current().get32(Slot.PIN_BASED_CONTROLS);
+  }
+
+  private exit(): ExitKind {
+    vmExit(this.core);
+    return ExitKind.Taken;
+  }
+
+  instruction(insn: Instruction): ExitKind {
+    const { exit } = insn.row;
+    if (exit === undefined) return ExitKind.None;
+    this.core.current();
+    return INSTRUCTION_EXITS[exit].exits(this.core, insn) ? this.exit() : ExitKind.None;
+  }
+
+  exception(
+    vector: number,
+    errorCode: number | undefined,
+    payload: bigint,
+    type: number,
+    instructionLength: number,
+  ): ExitKind {
+    this.core.current();
+    if (!exceptionExit(this.core, vector, errorCode, payload, type, instructionLength)) return ExitKind.None;
+    return this.exit();
+  }
+
+  boundary(point: Boundary): ExitKind {
+    this.core.current();
+    return boundaryExit(this.core, point) ? this.exit() : ExitKind.None;
+  }
+
+  /** SDM vol. 3, 28.2.1: the linear address counts when the qualification says so. */
+  eptFault(fault: EptFault): ExitKind {
+    if (!this.nonRoot) return ExitKind.None;
+    this.core.current();
+    const reason = fault.misconfiguration ? ExitReason.EPT_MISCONFIGURATION : ExitReason.EPT_VIOLATION;
+    const exit = this.core.exit.reset(reason, fault.misconfiguration ? 0n : fault.qualification);
+    exit.guestPhysical = fault.guestPhysical;
+    exit.guestLinear = fault.linear ?? 0n;
+    exit.resumeFlag = 'set';
+    return this.exit();
+  }
+
+  /** A triple fault does not count as occurring during event delivery (SDM vol. 3, 28.2.4). */
+  tripleFault(): ExitKind {
+    if (!this.nonRoot) return ExitKind.None;
+    this.core.current();
+    this.core.delivery.active = false;
+    this.core.exit.reset(ExitReason.TRIPLE_FAULT);
+    return this.exit();
+  }
+
+  taskSwitch(selector: number, source: 0 | 1 | 2 | 3): ExitKind {
+    if (!this.nonRoot) return ExitKind.None;
+    this.core.current();
+    const exit = this.core.exit.reset(ExitReason.TASK_SWITCH, BigInt(selector) | (BigInt(source) << 30n));
+    if (source !== 3) exit.instructionLength = this.core.cpu.engine.instruction.length;
+    return this.exit();
+  }
+
+  readCr0(): bigint {
+    const { cr0 } = this.core.cpu.state;
+    return this.nonRoot ? this.masked(cr0, Slot.CR0_GUEST_HOST_MASK, Slot.CR0_READ_SHADOW) : cr0;
+  }
+
+  readCr4(): bigint {
+    const { cr4 } = this.core.cpu.state;
+    return this.nonRoot ? this.masked(cr4, Slot.CR4_GUEST_HOST_MASK, Slot.CR4_READ_SHADOW) : cr4;
+  }
+
+  /** Bits that the host owns come from the read shadow (SDM vol. 3, 25.6.6). */
+  private masked(value: bigint, maskSlot: number, shadowSlot: number): bigint {
+    const vmcs = this.core.current();
+    const mask = vmcs.get64(maskSlot);
+    return (value & ~mask) | (vmcs.get64(shadowSlot) & mask);
+  }
+
+  ownedCr0(value: bigint): bigint {
+    return this.nonRoot ? this.owned(value, this.core.cpu.state.cr0, Slot.CR0_GUEST_HOST_MASK) : value;
+  }
+
+  ownedCr4(value: bigint): bigint {
+    return this.nonRoot ? this.owned(value, this.core.cpu.state.cr4, Slot.CR4_GUEST_HOST_MASK) : value;
+  }
+
+  private owned(value: bigint, current: bigint, maskSlot: number): bigint {
+    const mask = this.core.current().get64(maskSlot);
+    return (value & ~mask) | (current & mask);
+  }
+
+  readMsr(index: number): bigint | undefined {
+    return capabilityMsr(index);
+  }
+
+  fixedCr0(value: bigint): boolean {
+    if (!this.core.on) return true;
+    const unrestricted = this.nonRoot && (this.secondaryControls & Secondary.UNRESTRICTED_GUEST) !== 0;
+    return cr0Allowed(value, unrestricted);
+  }
+
+  fixedCr4(value: bigint): boolean {
+    return !this.core.on || cr4Allowed(value);
+  }
+
+  private get secondaryControls(): number {
+    this.core.current();
+    return this.core.secondaryControls;
+  }
+
+  nextDeadline(): number {
+    const deadline = this.core.cpu.state.get64(State.PREEMPTION_DEADLINE);
+    return !this.nonRoot || deadline === NEVER ? Infinity : Number(deadline);
+  }
+
+  beginDelivery(vector: number, type: number, errorCode: number | undefined, instructionLength: number): void {
+    const { delivery } = this.core;
+    delivery.active = this.nonRoot;
+    delivery.information = interruptionInformation(vector, type, errorCode !== undefined);
+    delivery.errorCode = errorCode ?? 0;
+    delivery.instructionLength = instructionLength;
+  }
+
+  endDelivery(): void {
+    this.core.delivery.active = false;
+  }
+
+  /** SDM vol. 3, 26.3, IRET: with "NMI exiting" it ends virtual-NMI blocking if there is such, and nothing otherwise. */
+  iretUnblocksNmi(): boolean {
+    if (!this.nonRoot || !(this.pinControls & Pin.NMI_EXITING)) return false;
+    if (this.pinControls & Pin.VIRTUAL_NMIS) {
+      const { state } = this.core.cpu;
+      state.set32(State.INTERRUPTIBILITY, state.get32(State.INTERRUPTIBILITY) & ~INTERRUPTIBILITY_NMI);
+    }
+    return true;
+  }
+}
+
+/** The VT-x of a processor; undefined when it has none. */
+export const vmxOf = (cpu: Processor): Vmx | undefined =>
+  cpu.virtualization instanceof Vmx ? cpu.virtualization : undefined;
