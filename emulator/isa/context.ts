@@ -5,6 +5,8 @@ import {
   carryOverflowWord,
   carryWord,
   FlagKind,
+  lowRflags,
+  normalFromRflags,
   type NormalFlags,
   overflowFlag,
   signExtended,
@@ -96,6 +98,8 @@ export abstract class Context {
   abstract write(operand: number, value: Value): void;
   /** Adds to the memory operand's offset before it is accessed (bit strings: SDM vol. 2, BT). i64 */
   abstract displaceMemory(delta: Value): void;
+  /** 1 when the memory operand's base is the stack pointer, i32 (POP computes its address after the increment). */
+  abstract baseIsStackPointer(): Value;
   /** The effective address (offset in the segment) of the memory operand, zero-extended from the address size. i64 */
   abstract effectiveAddress(): Value;
 
@@ -125,6 +129,9 @@ export abstract class Context {
   /** Loads `width` bits at an offset (i64, already of address width) in a segment. */
   abstract load(segment: SegmentUse, offset: Value, width: Width): Value;
   abstract store(segment: SegmentUse, offset: Value, width: Width, value: Value): void;
+
+  /** Raises what a store there would raise, without storing. */
+  abstract probeForWrite(segment: SegmentUse, offset: Value, width: Width): void;
 
   /** An offset cut to a pointer width; i64 */
   wrapOffset(offset: Value, width: AddressWidth): Value {
@@ -175,16 +182,20 @@ export abstract class Context {
   abstract systemFlags(): Value;
   abstract setSystemFlags(value: Value): void;
 
+  /** 1 in protected mode and IA-32e mode, 0 in real-address and virtual-8086 mode, i32. */
+  abstract protectedMode(): Value;
+
   carry(): Value {
     return this.condition(2);
   }
 
-  /** Result flags from r, CF and OF given (0 or 1), AF clear. */
-  setResultFlags(width: Width, r: Value, carry: Value, overflow: Value): void {
+  /** Result flags from r; CF, OF and AF given (0 or 1). */
+  setResultFlags(width: Width, r: Value, carry: Value, overflow: Value, adjust: Value = i32(0)): void {
     if (!this.flagsLive) return;
+    const { f } = this;
     this.setNormalFlags({
-      result: signExtended(this.f, width, r),
-      aux: carryOverflowWord(this.f, carry, overflow),
+      result: signExtended(f, width, r),
+      aux: f.or(carryOverflowWord(f, carry, overflow), f.shl(adjust, i32(3))),
     });
   }
 
@@ -222,6 +233,16 @@ export abstract class Context {
     this.setNormalFlags({ result: old.result, aux: f.or(f.and(old.aux, i32(0x3fffffff)), word) });
   }
 
+  /** Changes ZF only (0 or 1). */
+  setZero(zero: Value): void {
+    if (!this.flagsLive) return;
+    const { f } = this;
+    const old = this.flags();
+    const others = f.and(lowRflags(f, old), i32(~0x40));
+    const rflags = f.let(f.or(f.or(others, f.shl(zero, i32(6))), f.shl(overflowFlag(f, old), i32(11))));
+    this.setNormalFlags(normalFromRflags(f, rflags));
+  }
+
   // Ends of an instruction. A meaning calls at most one of jump, branch, jumpTo, repeatIf, as the last thing it does.
 
   /** RIP of the following instruction. i64 */
@@ -232,6 +253,8 @@ export abstract class Context {
   abstract branch(condition: Value): void;
   /** To an instruction pointer given as a value of the operand size; its checks (canonical, CS limit) raise #GP(0). */
   abstract jumpTo(target: Value): void;
+  /** Raises #GP(0) unless the value is a possible target of `jumpTo`. For targets checked before something is stored. */
+  abstract checkTarget(target: Value): void;
   /** Stays at this instruction for one more iteration when the condition is not zero; each iteration counts as one. */
   abstract repeatIf(condition: Value): void;
   /** Ends the instruction here with no effect when the condition is not zero. Before any write. */

@@ -99,6 +99,10 @@ class EffectsContext extends Context {
     // The address does not matter here.
   }
 
+  baseIsStackPointer(): Value {
+    return i32(0);
+  }
+
   effectiveAddress(): Value {
     return this.unknown(64);
   }
@@ -118,6 +122,18 @@ class EffectsContext extends Context {
 
   store(_segment: unknown, _offset: Value, _width: Width, _value: Value): void {
     this.memory = this.usedSegments = true;
+  }
+
+  probeForWrite(): void {
+    this.memory = this.usedSegments = true;
+  }
+
+  protectedMode(): Value {
+    return i32(1);
+  }
+
+  checkTarget(): void {
+    this.raises = true;
   }
 
   setFlags(): void {

@@ -40,7 +40,7 @@ export interface OperandCode {
   readonly type: string;
 }
 
-const FIXED = /^(AL|AH|AX|EAX|rAX|CL|DX|1|ES|CS|SS|DS|FS|GS)$/;
+const FIXED = /^(AL|AH|AX|eAX|rAX|CL|DX|1|ES|CS|SS|DS|FS|GS)$/;
 const cache = new Map<string, OperandCode>();
 
 export function parseOperandCode(code: string): OperandCode {
@@ -59,12 +59,12 @@ export function parseOperandCode(code: string): OperandCode {
 
 export const operandKind = (code: string): OperandKind => parseOperandCode(code).kind;
 
-const FIXED_WIDTH: Record<string, Width> = { AL: 8, AH: 8, CL: 8, '1': 8, AX: 16, DX: 16, EAX: 32 };
+const FIXED_WIDTH: Record<string, Width> = { AL: 8, AH: 8, CL: 8, '1': 8, AX: 16, DX: 16 };
 
 /** Width in bits of an operand of that code under an operand-size attribute. */
 export function operandWidth(code: string, operandSize: 16 | 32 | 64): Width {
   const { kind, type } = parseOperandCode(code);
-  if (kind === 'fixed') return FIXED_WIDTH[type] ?? (type === 'rAX' ? operandSize : 16);
+  if (kind === 'fixed') return FIXED_WIDTH[type] ?? (type === 'rAX' || type === 'eAX' ? operandSize : 16);
   if (kind === 'sI') return operandSize;
   switch (type) {
     case 'b':

@@ -42,8 +42,11 @@ export type ExitRule =
 /** Names of the behaviours in TypeScript (cpu/ and vmx/); see cpu/helpers.ts. */
 export type HelperName = string;
 
-/** Operand size in 64-bit mode (SDM vol. 2, appendix A superscripts): by prefixes, d64 = 64 by default, f64 = always 64. */
-export type LongModeSize = 'prefixes' | 'd64' | 'f64';
+/**
+ * Operand size in 64-bit mode (SDM vol. 2, appendix A superscripts): by prefixes, d64 = 64 by default, f64 = always 64;
+ * max32: REX.W is ignored (port I/O).
+ */
+export type LongModeSize = 'prefixes' | 'd64' | 'f64' | 'max32';
 
 /** Letters of the arithmetic flags: O S Z A P C */
 export type FlagLetters = string;
