@@ -1,5 +1,6 @@
 // Builds the samples: node scripts/samples.mjs [sample folder ...]. Each folder under samples/ with an images.json is
-// one sample; images.json maps an image name to { sources: [folders], linkerScript }. Result: <sample>/build/<image>.elf.
+// one sample; images.json maps an image name to { sources: [folders], linkerScript, flags: [more C flags] }. Result:
+// <sample>/build/<image>.elf.
 // The same sources and the same compiler give the same bytes in any directory.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -32,7 +33,7 @@ function buildImage(folder, name, image, tool) {
   const objects = sources(folder, name, image).map((source) => {
     const object = path.posix.join('build', 'objects', name, `${source}.o`);
     mkdirSync(path.join(folder, path.dirname(object)), { recursive: true });
-    const flags = source.endsWith('.c') ? C_FLAGS : ASSEMBLY_FLAGS;
+    const flags = source.endsWith('.c') ? [...C_FLAGS, ...(image.flags ?? [])] : ASSEMBLY_FLAGS;
     const common = ['-isystem', 'include', `-ffile-prefix-map=${folder}=.`];
     runTool(tool.cc, [...flags, ...common, '-c', '-o', object, source], folder);
     return object;
