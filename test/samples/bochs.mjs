@@ -22,7 +22,8 @@ export function bochsMissing() {
 }
 
 /**
- * Boots `program` by GRUB with `modules` ({ file, name }) until `until` matches the serial output.
+ * Boots `program` with `commandLine` by GRUB with `modules` ({ file, name }) until `until` matches the serial output.
+ * `onSerial` is called often with all the text so far.
  * @returns serial text, Bochs's own output, and whether `until` was seen before `seconds` had passed
  */
 export async function runBochs({
@@ -32,23 +33,25 @@ export async function runBochs({
   until = MACHINE_ENDS,
   seconds = 120,
   cpu = 'corei7_skylake_x',
+  commandLine = '',
+  onSerial = undefined,
 }) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'undervisor-bochs-'));
   try {
-    makeIso(folder, program, modules);
+    makeIso(folder, program, modules, commandLine);
     writeFileSync(path.join(folder, 'bochsrc'), configuration(memory, cpu));
     writeFileSync(path.join(folder, 'commands'), 'c\n');
-    return await supervise(folder, until, seconds);
+    return await supervise(folder, until, seconds, onSerial);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function makeIso(folder, program, modules) {
+function makeIso(folder, program, modules, commandLine) {
   const boot = path.join(folder, 'iso/boot');
   mkdirSync(path.join(boot, 'grub'), { recursive: true });
   copyFileSync(program, path.join(boot, 'program.elf'));
-  const lines = ['set timeout=0', 'terminal_output console', 'multiboot2 /boot/program.elf'];
+  const lines = ['set timeout=0', 'terminal_output console', `multiboot2 /boot/program.elf ${commandLine}`];
   modules.forEach(({ file, name }, index) => {
     copyFileSync(file, path.join(boot, `module${index}.elf`));
     lines.push(`module2 /boot/module${index}.elf ${name}`);
@@ -77,7 +80,7 @@ info: action=report
 debug: action=ignore
 `;
 
-async function supervise(folder, until, seconds) {
+async function supervise(folder, until, seconds, onSerial) {
   const read = (name) => (existsSync(path.join(folder, name)) ? readFileSync(path.join(folder, name), 'latin1') : '');
   const bochs = ['bochs', '-q', '-f', 'bochsrc', '-rc', 'commands'];
   const isolated = spawnSync('unshare', ['-rn', 'true']).status === 0;
@@ -89,7 +92,14 @@ async function supervise(folder, until, seconds) {
     child.on('error', resolve);
   });
   void ended.then(() => (running = false));
-  for (let waited = 0; running && waited < seconds * 10 && !until.test(read('serial.txt')); waited++) await delay(100);
+  // Whoever measures times by the text wants to know of it soon.
+  const pause = onSerial ? 2 : 100;
+  for (let waited = 0; running && waited < (seconds * 1000) / pause; waited++) {
+    const text = read('serial.txt');
+    onSerial?.(text);
+    if (until.test(text)) break;
+    await delay(pause);
+  }
   child.kill('SIGKILL');
   await ended;
   const serial = read('serial.txt');
