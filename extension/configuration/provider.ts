@@ -1,0 +1,155 @@
+import * as vscode from 'vscode';
+import { debugType } from '../session/active-session';
+import { runBuild } from './build';
+import { descriptionFile, readDescription } from './images';
+
+type Configuration = vscode.DebugConfiguration;
+
+/** Debugs the stack that an undervisor.json describes: the adapter takes its folder as the program. */
+function configurationFor(folder: vscode.Uri): Configuration {
+  const name = folder.path.slice(folder.path.lastIndexOf('/') + 1);
+  return { type: debugType, request: 'launch', name: `Debug ${name}`, program: folder.fsPath };
+}
+
+async function findDescription(folder?: vscode.WorkspaceFolder): Promise<vscode.Uri | undefined> {
+  for (const { uri } of folder ? [folder] : (vscode.workspace.workspaceFolders ?? [])) {
+    if (await exists(vscode.Uri.joinPath(uri, descriptionFile))) return uri;
+  }
+  const found = await vscode.workspace.findFiles(`**/${descriptionFile}`, '**/node_modules/**', 20);
+  const folders = found.map((file) => vscode.Uri.joinPath(file, '..'));
+  if (folders.length < 2) return folders[0];
+  const picks = folders.map((uri) => ({ label: vscode.workspace.asRelativePath(uri), uri }));
+  return (await vscode.window.showQuickPick(picks, { placeHolder: 'Which hypervisor stack?' }))?.uri;
+}
+
+async function exists(uri: vscode.Uri): Promise<boolean> {
+  return vscode.workspace.fs.stat(uri).then(
+    () => true,
+    () => false,
+  );
+}
+
+class ConfigurationProvider implements vscode.DebugConfigurationProvider {
+  async provideDebugConfigurations(folder?: vscode.WorkspaceFolder): Promise<Configuration[]> {
+    const described = await findDescription(folder);
+    return described ? [configurationFor(described)] : [];
+  }
+
+  /** F5 without a launch.json comes here with nothing in the configuration. */
+  async resolveDebugConfiguration(
+    folder: vscode.WorkspaceFolder | undefined,
+    given: Configuration,
+  ): Promise<Configuration | undefined | null> {
+    if (given.type) return given;
+    const described = await findDescription(folder);
+    if (described) return configurationFor(described);
+    return refuse(`Nothing to debug: this workspace has no ${descriptionFile} and no launch configuration.`, {
+      title: 'Create launch.json',
+      // Null makes VS Code open a new launch.json, with the debugger's initial configuration.
+      value: null,
+    });
+  }
+
+  /** Makes paths absolute, and builds the images of a described stack when some of them are missing. */
+  async resolveDebugConfigurationWithSubstitutedVariables(
+    folder: vscode.WorkspaceFolder | undefined,
+    given: Configuration,
+  ): Promise<Configuration | undefined | null> {
+    const base = (folder ?? vscode.workspace.workspaceFolders?.[0])?.uri;
+    if (typeof given.program !== 'string' || !base) return given;
+    const program = absolute(base, given.program);
+    const configuration: Configuration = { ...given, program: program.fsPath };
+    for (const list of ['modules', 'symbols']) {
+      const entries: unknown = given[list];
+      if (Array.isArray(entries)) configuration[list] = entries.map((entry: unknown) => absoluteFile(base, entry));
+    }
+    const described = program.path.endsWith('.json') ? vscode.Uri.joinPath(program, '..') : program;
+    return (await buildMissing(described)) ? configuration : undefined;
+  }
+}
+
+function absolute(base: vscode.Uri, file: string): vscode.Uri {
+  return /^([\\/]|[a-z]:)/i.test(file) ? vscode.Uri.file(file) : vscode.Uri.joinPath(base, file);
+}
+
+function absoluteFile(base: vscode.Uri, entry: unknown): unknown {
+  const file = (entry as { file?: unknown } | null)?.file;
+  return typeof file === 'string' ? { ...(entry as object), file: absolute(base, file).fsPath } : entry;
+}
+
+/** False when images are missing and could not be built; the user has been told. */
+async function buildMissing(folder: vscode.Uri): Promise<boolean> {
+  const file = vscode.Uri.joinPath(folder, descriptionFile);
+  if (!(await exists(file))) return true;
+  const { images, build } = readDescription(new TextDecoder().decode(await vscode.workspace.fs.readFile(file)));
+  const missing = await missingOf(folder, images);
+  if (missing.length === 0) return true;
+  if (build && !(await runBuild(build, folder.fsPath))) return false;
+  const still = build ? await missingOf(folder, images) : missing;
+  if (still.length === 0) return true;
+  const why = build ? `"${build}" did not make it.` : `${descriptionFile} names no "build" command that would make it.`;
+  await refuse(`Image ${still.join(', ')} is missing. ${why}`, {
+    title: `Open ${descriptionFile}`,
+    action: () => vscode.window.showTextDocument(file),
+    value: undefined,
+  });
+  return false;
+}
+
+async function missingOf(folder: vscode.Uri, images: readonly string[]): Promise<string[]> {
+  const there = await Promise.all(images.map((image) => exists(absolute(folder, image))));
+  return images.filter((_, index) => !there[index]);
+}
+
+/** Shows an error with one button; resolves to the button's value when it was pressed, else to undefined. */
+async function refuse<T>(
+  message: string,
+  button: { title: string; value: T; action?: () => unknown },
+): Promise<T | undefined> {
+  if ((await vscode.window.showErrorMessage(message, button.title)) !== button.title) return undefined;
+  await button.action?.();
+  return button.value;
+}
+
+/** Context keys for the F5 key: whether the folder is described, and whether its user has launch configurations. */
+async function setContextKeys(): Promise<void> {
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  const described = await Promise.all(folders.map(({ uri }) => exists(vscode.Uri.joinPath(uri, descriptionFile))));
+  const configured = folders.some(({ uri }) => {
+    const configurations: unknown = vscode.workspace.getConfiguration('launch', uri).get('configurations');
+    return Array.isArray(configurations) && configurations.length > 0;
+  });
+  await vscode.commands.executeCommand('setContext', 'undervisor.folder', described.includes(true));
+  await vscode.commands.executeCommand('setContext', 'undervisor.launchConfigurations', configured);
+}
+
+async function debugFolder(): Promise<void> {
+  const described = await findDescription();
+  if (described) {
+    await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(described), configurationFor(described));
+  } else {
+    void vscode.window.showErrorMessage(`No ${descriptionFile} in this workspace.`);
+  }
+}
+
+export function registerConfiguration(): vscode.Disposable {
+  const provider = new ConfigurationProvider();
+  const { Initial, Dynamic } = vscode.DebugConfigurationProviderTriggerKind;
+  const watcher = vscode.workspace.createFileSystemWatcher(`**/${descriptionFile}`);
+  const update = () => void setContextKeys();
+  update();
+  return vscode.Disposable.from(
+    vscode.debug.registerDebugConfigurationProvider(debugType, provider, Initial),
+    vscode.debug.registerDebugConfigurationProvider(
+      debugType,
+      { provideDebugConfigurations: (folder) => provider.provideDebugConfigurations(folder) },
+      Dynamic,
+    ),
+    vscode.commands.registerCommand('undervisor.debugFolder', debugFolder),
+    watcher,
+    watcher.onDidCreate(update),
+    watcher.onDidDelete(update),
+    vscode.workspace.onDidChangeWorkspaceFolders(update),
+    vscode.workspace.onDidChangeConfiguration((event) => event.affectsConfiguration('launch') && update()),
+  );
+}

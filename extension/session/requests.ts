@@ -1,0 +1,15 @@
+import type * as adapter from '../../debug-adapter/protocol/requests';
+
+/** The adapter's own requests: what each takes and answers. */
+export interface Requests {
+  'undervisor/exits': [adapter.ExitsArguments, adapter.ExitsResponse];
+  'undervisor/pages': [adapter.PagesArguments, adapter.PagesResponse];
+  'undervisor/translate': [adapter.TranslateArguments, adapter.TranslateResponse];
+  'undervisor/layers': [Record<string, never>, adapter.LayersResponse];
+  'undervisor/continueToExit': [adapter.ContinueToArguments, unknown];
+  'undervisor/continueToEntry': [adapter.ContinueToArguments, unknown];
+}
+
+export type Request = <Name extends keyof Requests>(name: Name, args: Requests[Name][0]) => Promise<Requests[Name][1]>;
+
+export const changedEvent = 'undervisor/changed';

@@ -1,0 +1,25 @@
+/** A row of a tree view, free of VS Code: the models make these, tree-view.ts shows them. */
+export interface TreeNode {
+  /** Stable across refreshes, so that rows stay expanded and selected */
+  readonly id: string;
+  readonly label: string;
+  readonly description?: string;
+  readonly tooltip?: string;
+  /** Name of a codicon */
+  readonly icon?: string;
+  /** Id of a theme colour for the icon */
+  readonly color?: string;
+  /** Open when first shown */
+  readonly expanded?: boolean;
+  readonly children?: () => readonly TreeNode[] | Promise<readonly TreeNode[]>;
+}
+
+/** A `name: value` row inside an expanded one. */
+export function detail(parent: string, name: string, value: string): TreeNode {
+  return { id: `${parent}/${name}`, label: name, description: value, tooltip: `${name}: ${value}` };
+}
+
+/** A count with thousands separated, the same on every machine. */
+export function count(value: number): string {
+  return value.toLocaleString('en-US');
+}

@@ -1,0 +1,16 @@
+import type * as vscode from 'vscode';
+import type { ActiveSession } from '../../session/active-session';
+import { ModelTree } from '../tree-view';
+import { PagesModel } from './model';
+
+/** The Pages view. */
+export function createPagesView(active: ActiveSession): vscode.Disposable {
+  const create = () => new PagesModel((start, count) => active.request('undervisor/pages', { start, count }));
+  let model = create();
+  return new ModelTree(
+    'undervisor.pages',
+    active,
+    () => model.nodes(),
+    () => (model = create()),
+  );
+}
