@@ -1,7 +1,7 @@
 import { CpuState } from '../cpu/state';
 import type { Taps, VmEntryRecord, VmExitRecord } from '../cpu/taps';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
-import { STATE_SIZE, State } from '../memory/layout';
+import { STATE_SIZE } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 import type { AddressSpace, Context, LeftRecord, Registers } from './api';
 import { registersOf } from './registers';
@@ -120,7 +120,7 @@ export class ContextTracker {
     memory: MachineMemory,
     readonly vcpu: number,
     readonly running: CpuState,
-    readonly registerWritten: () => void,
+    readonly registerWritten: (name: string) => void,
     private readonly nextId: () => number,
   ) {
     this.live = memory.u8.subarray(0, STATE_SIZE);
@@ -179,6 +179,3 @@ export class ContextTracker {
     return context;
   }
 }
-
-/** Retired instructions of the running vCPU */
-export const retiredCount = (state: CpuState): number => Number(state.get64(State.RETIRED));

@@ -74,9 +74,12 @@ const BY_NAME = new Map(ROWS.map((row) => [row.name, row]));
 /**
  * Registers of a context.
  * @param state the running state block, or the copy that was kept when the context was left
- * @param changed called after a write to the running state; undefined when these registers cannot be written
+ * @param changed what to call after a write, with the register's name; undefined when these cannot be written now
  */
-export function registersOf(state: () => CpuState, changed: () => (() => void) | undefined): Registers {
+export function registersOf(
+  state: () => CpuState,
+  changed: () => ((name: string) => void) | undefined,
+): Registers {
   return {
     names: () => NAMES,
     read: (name) => BY_NAME.get(name)?.read(state()),
@@ -85,7 +88,7 @@ export function registersOf(state: () => CpuState, changed: () => (() => void) |
       const notify = changed();
       if (!row || !notify) return false;
       row.write(state(), value);
-      notify();
+      notify(name);
       return true;
     },
   };
