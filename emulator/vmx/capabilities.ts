@@ -3,6 +3,7 @@ import { VmxMsr } from '../arch/capability-msrs';
 import { allowed0, allowed1, type ControlWordKey } from '../arch/controls';
 import { Cr0, Cr4 } from '../arch/control-registers';
 import { VMCS_FIELDS, VMCS_FIELD_SYMBOLS, vmcsFieldExists, vmcsIndex } from '../arch/vmcs-fields';
+import { CR4_SUPPORTED } from '../cpu/control-registers';
 import { VMCS_REGION_SIZE, VMCS_REVISION } from './vmcs';
 
 /**
@@ -16,9 +17,7 @@ export const CR0_FIXED1 = 0xffff_ffffn;
 export const CR4_FIXED0 = Cr4.VMXE;
 
 /** Bits of CR4 that this processor has */
-export const CR4_FIXED1 =
-  Cr4.VME | Cr4.PVI | Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.MCE | Cr4.PGE | Cr4.PCE | Cr4.OSFXSR |
-  Cr4.OSXMMEXCPT | Cr4.UMIP | Cr4.VMXE | Cr4.FSGSBASE | Cr4.PCIDE | Cr4.SMEP | Cr4.SMAP; // prettier-ignore
+export const CR4_FIXED1 = CR4_SUPPORTED | Cr4.VMXE;
 
 /** The VMX-preemption timer counts down each time this bit of the TSC changes (SDM vol. 3, 26.5.1). */
 export const PREEMPTION_TIMER_SHIFT = 5n;
@@ -117,3 +116,6 @@ export const BEYOND_PHYSICAL = ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n) & 0
 
 /** A physical address that points to a 4-KByte page of the physical-address space */
 export const isPageAddress = (address: bigint): boolean => (address & (0xfffn | BEYOND_PHYSICAL)) === 0n;
+
+/** Bits of IA32_DEBUGCTL that this processor has: LBR and BTF */
+export const DEBUGCTL_SUPPORTED = 3n;

@@ -23,13 +23,13 @@ const INTERRUPTIBILITY_NMI = 8;
 
 /**
  * VM exit, phase "loading host state" (SDM vol. 3, 28.5). Afterwards the processor is in root operation.
+ * @param nmiBlocked blocking by NMI afterwards
  * @returns false when a host PDPTE has reserved bits set
  */
-export function loadHostState(core: VmxCore): boolean {
+export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
   const { cpu, vmcs } = core;
   const { state } = cpu;
   const host64 = (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.HOST_ADDRESS_SPACE_SIZE) !== 0;
-  const nmiBlocked = blocksNmiAfterExit(core);
   leaveGuestTranslation(core);
   loadControlRegisters(core, host64);
   loadSegments(core, host64);
@@ -37,7 +37,7 @@ export function loadHostState(core: VmxCore): boolean {
   state.setGpr(4, vmcs.get64(Slot.HOST_RSP));
   state.rflags = Rflags.FIXED;
   state.set32(State.ACTIVITY, 0);
-  state.set32(State.INTERRUPTIBILITY, nmiBlocked ? 8 : 0);
+  state.set32(State.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY_NMI : 0);
   state.set64(State.PENDING_DEBUG, 0n);
   state.set32(State.PENDING_EVENTS, state.get32(State.PENDING_EVENTS) & ~8);
   return !usesPdptes(state.cr0, state.cr4, state.efer) || loadHostPdptes(core);
@@ -123,7 +123,7 @@ function loadHostPdptes(core: VmxCore): boolean {
 }
 
 /** Whether NMIs are blocked in root operation after this exit (SDM vol. 3, 28.5.5). */
-function blocksNmiAfterExit(core: VmxCore): boolean {
+export function blocksNmiAfterExit(core: VmxCore): boolean {
   const { vmcs, exit } = core;
   const byNmi = exit.reason === 0 && interruptionType(exit.interruptionInformation) === InterruptionType.NMI;
   if (byNmi) return true;

@@ -8,7 +8,7 @@ import type { VmExitRecord } from '../cpu/taps';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
 import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
-import { loadHostState } from './host-state';
+import { blocksNmiAfterExit, loadHostState } from './host-state';
 import { loadMsrArea, storeMsrArea } from './msr-areas';
 import { usesPdptes } from './pdptes';
 import { Slot } from './vmcs';
@@ -35,18 +35,18 @@ export function vmExit(core: VmxCore): void {
   core.delivery.active = false;
   if (storeMsrArea(core, vmcs.get64(Slot.EXIT_MSR_STORE_ADDRESS), vmcs.get32(Slot.EXIT_MSR_STORE_COUNT)) !== 0)
     return vmxAbort(core, VmxAbort.SAVING_GUEST_MSRS);
-  leaveNonRoot(core);
+  leaveNonRoot(core, blocksNmiAfterExit(core));
   if (record) cpu.taps.vmExit?.(record);
 }
 
 /**
  * The part of a VM exit that a VM-entry failure shares (SDM vol. 3, 27.8): host state and the VM-exit MSR-load area.
  */
-export function leaveNonRoot(core: VmxCore): void {
+export function leaveNonRoot(core: VmxCore, nmiBlocked: boolean): void {
   const { cpu, vmcs } = core;
   const host64 = (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.HOST_ADDRESS_SPACE_SIZE) !== 0;
   if (!host64 && (cpu.state.efer & Efer.LMA) !== 0n) return vmxAbort(core, VmxAbort.HOST_NOT_64_BIT);
-  if (!loadHostState(core)) return vmxAbort(core, VmxAbort.HOST_PDPTES);
+  if (!loadHostState(core, nmiBlocked)) return vmxAbort(core, VmxAbort.HOST_PDPTES);
   if (loadMsrArea(core, vmcs.get64(Slot.EXIT_MSR_LOAD_ADDRESS), vmcs.get32(Slot.EXIT_MSR_LOAD_COUNT)) !== 0)
     return vmxAbort(core, VmxAbort.LOADING_HOST_MSRS);
   cpu.contextChanged();

@@ -9,6 +9,7 @@ import { VmxCore, type MsrAccess } from './core';
 import { boundaryExit, exceptionExit } from './event-exits';
 import { INSTRUCTION_EXITS } from './instruction-exits';
 import { Slot } from './vmcs';
+import { VmEntry } from './vm-entry';
 import { vmExit } from './vm-exit';
 
 const NEVER = 0xffff_ffff_ffff_ffffn;
@@ -18,9 +19,11 @@ const INTERRUPTIBILITY_NMI = 8;
 export class Vmx implements Virtualization {
   readonly present = true;
   readonly core: VmxCore;
+  readonly entry: VmEntry;
 
   constructor(cpu: Processor, msrs: MsrAccess) {
     this.core = new VmxCore(cpu, msrs);
+    this.entry = new VmEntry(this.core);
   }
 
   get nonRoot(): boolean {

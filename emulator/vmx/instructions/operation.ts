@@ -1,0 +1,69 @@
+import { FeatureControl } from '../../arch/capability-msrs';
+import { Cr4 } from '../../arch/control-registers';
+import { Vector } from '../../arch/exceptions';
+import { VmInstructionError } from '../../arch/vm-instruction-errors';
+import type { Helper } from '../../cpu/processor';
+import { hostPhysical } from '../../memory/address';
+import { State } from '../../memory/layout';
+import { cr0Allowed, cr4Allowed, isPageAddress } from '../capabilities';
+import type { VmxCore } from '../core';
+import { NO_VMCS, readRevision, VMCS_REVISION } from '../vmcs';
+import { fail, failInvalid, readPointer, requireMode, requirePrivilege, requireRoot, succeed } from './outcome';
+
+/** Entering and leaving VMX operation, and calls to the monitor (SDM vol. 3, chapter 31). */
+
+/** IA32_FEATURE_CONTROL must be locked with VMX outside SMX enabled (SDM vol. 3, 24.7). */
+const LOCKED_ON = FeatureControl.LOCK | FeatureControl.VMX_OUTSIDE_SMX;
+
+export const vmxon: Helper = (cpu, insn) => {
+  const { core } = requireMode(cpu);
+  const { state } = cpu;
+  if ((state.cr4 & Cr4.VMXE) === 0n) throw cpu.fault(Vector.UD);
+  if (core.on) {
+    cpu.intercept(insn);
+    requirePrivilege(cpu);
+    fail(core, VmInstructionError.VMXON_IN_ROOT);
+    return;
+  }
+  requirePrivilege(cpu);
+  const enabled = (state.get64(State.FEATURE_CONTROL) & LOCKED_ON) === LOCKED_ON;
+  if (!enabled || !cr0Allowed(state.cr0, false) || !cr4Allowed(state.cr4)) throw cpu.fault(Vector.GP, 0);
+  const address = readPointer(cpu, insn);
+  if (!isPageAddress(address) || readRevision(cpu.physical, hostPhysical(address)) !== VMCS_REVISION) {
+    failInvalid(core);
+    return;
+  }
+  enterVmxOperation(core, address);
+  succeed(core);
+};
+
+function enterVmxOperation(core: VmxCore, address: bigint): void {
+  const { cpu } = core;
+  cpu.state.set32(State.VMX_ON, 1);
+  cpu.state.set32(State.VMX_ROOT, 1);
+  cpu.state.set64(State.VMXON_POINTER, address);
+  core.currentVmcs = NO_VMCS;
+  cpu.contextChanged();
+}
+
+export const vmxoff: Helper = (cpu, insn) => {
+  const core = requireRoot(cpu, insn);
+  cpu.state.set32(State.VMX_ON, 0);
+  cpu.state.set32(State.VMX_ROOT, 0);
+  cpu.state.set64(State.VMXON_POINTER, NO_VMCS);
+  core.currentVmcs = NO_VMCS;
+  cpu.contextChanged();
+  succeed(core);
+};
+
+/** In non-root it exits in every mode and at every level; in root it only ever fails: no dual-monitor treatment. */
+export const vmcall: Helper = (cpu, insn) => {
+  if (cpu.virtualization.nonRoot) cpu.intercept(insn);
+  const core = requireRoot(cpu, insn);
+  fail(core, VmInstructionError.VMCALL_IN_ROOT);
+};
+
+/** VMFUNC: #UD outside non-root operation and without "enable VM functions". GETSEC: CR4.SMXE cannot be 1. */
+export const undefinedInstruction: Helper = (cpu) => {
+  throw cpu.fault(Vector.UD);
+};

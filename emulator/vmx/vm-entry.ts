@@ -1,0 +1,330 @@
+import { Cr0, Efer } from '../arch/control-registers';
+import { Entry, Pin, Primary, Secondary } from '../arch/controls';
+import { ENTRY_FAILURE, ExitReason } from '../arch/exit-reasons';
+import {
+  interruptionHasErrorCode,
+  InterruptionType,
+  interruptionType,
+  interruptionValid,
+  interruptionVector,
+} from '../arch/interruption';
+import { AccessRights } from '../arch/segments';
+import { VmInstructionError } from '../arch/vm-instruction-errors';
+import type { VmcsFieldSymbol } from '../arch/vmcs-fields';
+import type { InjectedEvent } from '../cpu/processor';
+import { hostPhysical } from '../memory/address';
+import { Segment, State } from '../memory/layout';
+import { PREEMPTION_TIMER_SHIFT } from './capabilities';
+import type { VmxCore } from './core';
+import { CONTROL_CHECKS, firstFailure, GUEST_STATE_CHECKS, HOST_STATE_CHECKS, type EntryCheck } from './entry-checks';
+import { EntryContext } from './entry-checks/context';
+import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
+import { CR0_UNTOUCHED } from './host-state';
+import { loadMsrArea } from './msr-areas';
+import { readPdptes, usesPdptes } from './pdptes';
+import { Slot } from './vmcs';
+import { leaveNonRoot } from './vm-exit';
+
+const INTERRUPTIBILITY_MOV_SS = 2;
+const INTERRUPTIBILITY_NMI = 8;
+const PENDING_MTF = 8;
+const NEVER = 0xffff_ffff_ffff_ffffn;
+const ACTIVE = 0;
+const HLT = 1;
+
+/** How VMLAUNCH or VMRESUME ended. */
+export type EntryOutcome =
+  /** In non-root operation; `cpu.nextRip` is the guest's */
+  | { readonly kind: 'entered' }
+  /** VMfailValid with this error number */
+  | { readonly kind: 'fail-valid'; readonly error: number }
+  /** VM-entry failure: host state was loaded as by a VM exit */
+  | { readonly kind: 'failed-entry' };
+
+const ENTERED: EntryOutcome = { kind: 'entered' };
+const FAILED_ENTRY: EntryOutcome = { kind: 'failed-entry' };
+const failValid = (error: number): EntryOutcome => ({ kind: 'fail-valid', error });
+
+/** VM entries of one processor (SDM vol. 3, chapter 27), in the manual's phases. */
+export class VmEntry {
+  private readonly context: EntryContext;
+
+  constructor(private readonly core: VmxCore) {
+    this.context = new EntryContext(core);
+  }
+
+  /** The current VMCS is valid; #UD, CPL and the pointer were checked. */
+  enter(launch: boolean): EntryOutcome {
+    const { core } = this;
+    const refused = this.basicChecks(launch) ?? this.checkControlsAndHost();
+    if (refused !== undefined) return failValid(refused);
+    const nmiBlocked = (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI) !== 0;
+    const failure = firstFailure(GUEST_STATE_CHECKS, this.context);
+    if (failure) {
+      const reason = ExitReason.ENTRY_FAILURE_GUEST_STATE;
+      this.report(failure, undefined, reason);
+      return this.failEntry(reason, BigInt(failure.qualification), nmiBlocked);
+    }
+    this.loadGuestState();
+    const msr = loadMsrArea(
+      core,
+      core.vmcs.get64(Slot.ENTRY_MSR_LOAD_ADDRESS),
+      core.vmcs.get32(Slot.ENTRY_MSR_LOAD_COUNT),
+    );
+    if (msr !== 0) {
+      const reason = ExitReason.ENTRY_FAILURE_MSR_LOADING;
+      this.report(msrRule(msr), undefined, reason);
+      return this.failEntry(reason, BigInt(msr), nmiBlocked);
+    }
+    if (launch) core.vmcs.launched = true;
+    this.startTimers();
+    core.cpu.contextChanged();
+    this.announce(launch);
+    this.injectEvent();
+    return ENTERED;
+  }
+
+  /** SDM vol. 3, 27.1: error numbers 26, 4 and 5 */
+  private basicChecks(launch: boolean): number | undefined {
+    const { core } = this;
+    if (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_MOV_SS)
+      return this.refuse(BASIC_RULES.movSs, VmInstructionError.ENTRY_BLOCKED_BY_MOV_SS);
+    if (launch && core.vmcs.launched) return this.refuse(BASIC_RULES.launch, VmInstructionError.VMLAUNCH_NOT_CLEAR);
+    if (!launch && !core.vmcs.launched)
+      return this.refuse(BASIC_RULES.resume, VmInstructionError.VMRESUME_NOT_LAUNCHED);
+    return undefined;
+  }
+
+  /** SDM vol. 3, 27.2: error numbers 7 and 8 */
+  private checkControlsAndHost(): number | undefined {
+    this.context.load();
+    const control = firstFailure(CONTROL_CHECKS, this.context);
+    if (control) return this.refuse(control, VmInstructionError.ENTRY_INVALID_CONTROLS);
+    const host = firstFailure(HOST_STATE_CHECKS, this.context);
+    return host && this.refuse(host, VmInstructionError.ENTRY_INVALID_HOST_STATE);
+  }
+
+  private refuse(check: Rule, error: number): number {
+    this.report(check, error, undefined);
+    return error;
+  }
+
+  private report(check: Rule, error: number | undefined, reason: number | undefined): void {
+    const { core } = this;
+    core.cpu.taps.vmEntryFailed?.({
+      instruction: Number(core.cpu.state.retired),
+      vcpu: core.cpu.index,
+      vmcs: hostPhysical(core.currentVmcs),
+      check: check.id,
+      rule: check.rule,
+      field: check.fields[0] ?? '',
+      value: check.fields[0] === undefined ? 0n : core.vmcs.get64(Slot[check.fields[0]]),
+      section: `SDM vol. 3, ${check.section}`,
+      error,
+      exitReason: reason === undefined ? undefined : (reason | ENTRY_FAILURE) >>> 0,
+    });
+  }
+
+  /** SDM vol. 3, 27.8: only reason and qualification are recorded, then host state as by a VM exit. */
+  private failEntry(reason: number, qualification: bigint, nmiBlocked: boolean): EntryOutcome {
+    const { vmcs } = this.core;
+    vmcs.set32(Slot.EXIT_REASON, reason | ENTRY_FAILURE);
+    vmcs.set64(Slot.EXIT_QUALIFICATION, qualification);
+    leaveNonRoot(this.core, nmiBlocked);
+    return FAILED_ENTRY;
+  }
+
+  /** SDM vol. 3, 27.3.2; address-range monitoring (27.3.3) is not implemented, so there is nothing to clear. */
+  private loadGuestState(): void {
+    const { core } = this;
+    core.cpu.state.set32(State.VMX_ROOT, 0);
+    this.selectTranslation();
+    this.loadControlRegisters();
+    loadSegments(core);
+    this.loadInstructionState();
+    this.loadPdptes();
+    this.loadNonRegisterState();
+  }
+
+  /** VPID, EPT pointer and TSC offset; without VPIDs the mappings of VPID 0 go (SDM vol. 3, 29.4.3.1). */
+  private selectTranslation(): void {
+    const { core, context } = this;
+    const { state, tlb } = core.cpu;
+    const vpid = context.secondary & Secondary.ENABLE_VPID ? core.vmcs.get32(Slot.VPID) & 0xffff : 0;
+    if (vpid === 0) tlb.flushVpid(0);
+    state.set64(State.VPID, BigInt(vpid));
+    state.set64(State.EPTP, context.ept ? core.vmcs.get64(Slot.EPT_POINTER) : 0n);
+    const offset = context.primary & Primary.USE_TSC_OFFSETTING ? core.vmcs.get64(Slot.TSC_OFFSET) : 0n;
+    state.set64(State.TSC_OFFSET, offset);
+  }
+
+  /** SDM vol. 3, 27.3.2.1 */
+  private loadControlRegisters(): void {
+    const { core, context } = this;
+    const { vmcs } = core;
+    const { state } = core.cpu;
+    state.cr0 = (state.cr0 & CR0_UNTOUCHED) | (context.cr0 & ~CR0_UNTOUCHED);
+    state.cr3 = vmcs.get64(Slot.GUEST_CR3);
+    state.cr4 = context.cr4;
+    if (context.entry & Entry.LOAD_DEBUG_CONTROLS) {
+      // Bits 12, 14 and 15 of DR7 are 0 and bit 10 is 1 whatever the field says.
+      state.set64(State.DR + 5 * 8, (vmcs.get64(Slot.GUEST_DR7) & ~0xd000n) | 0x400n);
+      state.set64(State.DEBUGCTL, vmcs.get64(Slot.GUEST_IA32_DEBUGCTL));
+    }
+    state.set64(State.SYSENTER_CS, BigInt(vmcs.get32(Slot.GUEST_IA32_SYSENTER_CS)));
+    state.set64(State.SYSENTER_ESP, vmcs.get64(Slot.GUEST_IA32_SYSENTER_ESP));
+    state.set64(State.SYSENTER_EIP, vmcs.get64(Slot.GUEST_IA32_SYSENTER_EIP));
+    state.efer = this.guestEfer();
+    if (context.entry & Entry.LOAD_PAT) state.set64(State.PAT, vmcs.get64(Slot.GUEST_IA32_PAT));
+  }
+
+  /** Without "load IA32_EFER": LMA by "IA-32e mode guest", LME equal to it when the guest pages. */
+  private guestEfer(): bigint {
+    const { core, context } = this;
+    if (context.entry & Entry.LOAD_EFER) return core.vmcs.get64(Slot.GUEST_IA32_EFER);
+    const { efer } = core.cpu.state;
+    if (context.longGuest) return efer | Efer.LMA | Efer.LME;
+    return efer & ~(context.cr0 & Cr0.PG ? Efer.LMA | Efer.LME : Efer.LMA);
+  }
+
+  /** SDM vol. 3, 27.3.2.3. RIP takes effect when the instruction ends. */
+  private loadInstructionState(): void {
+    const { cpu, vmcs } = this.core;
+    const rip = vmcs.get64(Slot.GUEST_RIP);
+    cpu.state.rip = rip;
+    cpu.nextRip = rip;
+    cpu.state.setGpr(4, vmcs.get64(Slot.GUEST_RSP));
+    cpu.state.rflags = vmcs.get64(Slot.GUEST_RFLAGS);
+  }
+
+  /** SDM vol. 3, 27.3.2.4: from the fields with EPT, else from the table at CR3 */
+  private loadPdptes(): void {
+    const { core, context } = this;
+    const { state } = core.cpu;
+    if (!usesPdptes(state.cr0, state.cr4, state.efer)) return;
+    const table = context.ept ? GUEST_PDPTES.map((slot) => core.vmcs.get64(slot)) : readPdptes(core, state.cr3);
+    table.forEach((entry, i) => state.set64(State.PDPTE + i * 8, entry));
+  }
+
+  /** SDM vol. 3, 27.3.2.5 and 27.7.1 to 27.7.3 */
+  private loadNonRegisterState(): void {
+    const { core, context } = this;
+    const { state } = core.cpu;
+    const activity = core.vmcs.get32(Slot.GUEST_ACTIVITY_STATE);
+    const interruptibility = core.vmcs.get32(Slot.GUEST_INTERRUPTIBILITY);
+    const vectoring = context.eventType >= 0 && context.eventType !== InterruptionType.OTHER_EVENT;
+    state.set32(State.ACTIVITY, vectoring ? ACTIVE : activity);
+    state.set32(State.INTERRUPTIBILITY, interruptibility);
+    const lost = vectoring
+      ? context.eventType <= InterruptionType.HARDWARE_EXCEPTION || !(interruptibility & INTERRUPTIBILITY_MOV_SS)
+      : activity > HLT;
+    state.set64(State.PENDING_DEBUG, lost ? 0n : core.vmcs.get64(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS));
+  }
+
+  /** The VMX-preemption timer (SDM vol. 3, 26.5.1, 27.7.4); the first PAUSE begins a new loop (26.1.3). */
+  private startTimers(): void {
+    const { core, context } = this;
+    const { state } = core.cpu;
+    core.pauseLoop = { first: NEVER, last: NEVER };
+    if (!(context.pin & Pin.ACTIVATE_PREEMPTION_TIMER)) {
+      state.set64(State.PREEMPTION_DEADLINE, NEVER);
+      return;
+    }
+    const adjust = state.get64(State.TSC_ADJUST);
+    const units = BigInt.asUintN(64, core.cpu.now + adjust) >> PREEMPTION_TIMER_SHIFT;
+    const deadline = (units + BigInt(core.vmcs.get32(Slot.PREEMPTION_TIMER_VALUE))) << PREEMPTION_TIMER_SHIFT;
+    // With value 0 the deadline is the beginning of the running unit, which may lie before the clock's start.
+    const clock = BigInt.asIntN(64, deadline - adjust);
+    state.set64(State.PREEMPTION_DEADLINE, clock < 0n ? 0n : clock);
+  }
+
+  /** SDM vol. 3, 27.6: the processor delivers the event when the instruction has ended. */
+  private injectEvent(): void {
+    const { core, context } = this;
+    const { cpu } = core;
+    const information = context.event;
+    if (!interruptionValid(information)) return;
+    const traps = (context.primary & Primary.MONITOR_TRAP_FLAG) !== 0;
+    const type = interruptionType(information);
+    if (type === InterruptionType.OTHER_EVENT || traps)
+      cpu.state.set32(State.PENDING_EVENTS, cpu.state.get32(State.PENDING_EVENTS) | PENDING_MTF);
+    if (type === InterruptionType.OTHER_EVENT) return;
+    cpu.inject(this.event(information));
+  }
+
+  private event(information: number): InjectedEvent {
+    const { vmcs } = this.core;
+    const hasErrorCode = interruptionHasErrorCode(information);
+    return {
+      type: interruptionType(information),
+      vector: interruptionVector(information),
+      errorCode: hasErrorCode ? vmcs.get32(Slot.ENTRY_EXCEPTION_ERROR_CODE) : undefined,
+      instructionLength: vmcs.get32(Slot.ENTRY_INSTRUCTION_LENGTH),
+    };
+  }
+
+  private announce(launch: boolean): void {
+    const { core, context } = this;
+    const n = core.nextEntry();
+    core.cpu.taps.vmEntry?.({
+      n,
+      instruction: Number(core.cpu.state.retired),
+      vcpu: core.cpu.index,
+      vmcs: hostPhysical(core.currentVmcs),
+      launch,
+      rip: core.cpu.nextRip,
+      injected: interruptionValid(context.event) ? context.event : 0,
+    });
+  }
+}
+
+/** SDM vol. 3, 27.3.2.2. CS is always usable; the bases of CS, SS, DS and ES have 32 bits. */
+function loadSegments(core: VmxCore): void {
+  const { vmcs } = core;
+  const { state } = core.cpu;
+  for (const { segment, selector, base, limit, access } of GUEST_SEGMENTS) {
+    const rights = vmcs.get32(access);
+    const wide = segment >= Segment.FS;
+    state.setSegment(segment, {
+      selector: vmcs.get32(selector),
+      base: wide ? vmcs.get64(base) : BigInt(vmcs.get32(base)),
+      limit: vmcs.get32(limit),
+      access: segment === Segment.CS ? rights & ~AccessRights.UNUSABLE : rights,
+    });
+  }
+  state.set64(State.GDTR, vmcs.get64(Slot.GUEST_GDTR_BASE));
+  state.set32(State.GDTR + 8, vmcs.get32(Slot.GUEST_GDTR_LIMIT));
+  state.set64(State.IDTR, vmcs.get64(Slot.GUEST_IDTR_BASE));
+  state.set32(State.IDTR + 8, vmcs.get32(Slot.GUEST_IDTR_LIMIT));
+}
+
+/** What a refused entry names: a row of the check tables, or one of the rules below. */
+type Rule = Pick<EntryCheck, 'id' | 'rule' | 'section'> & { readonly fields: readonly VmcsFieldSymbol[] };
+
+export const BASIC_RULES = {
+  movSs: {
+    id: 'entry.mov-ss',
+    rule: 'VMLAUNCH and VMRESUME do not follow MOV SS or POP SS directly',
+    section: '27.1',
+    fields: [],
+  },
+  launch: {
+    id: 'entry.launch-state',
+    rule: 'VMLAUNCH needs a VMCS whose launch state is clear',
+    section: '27.1',
+    fields: [],
+  },
+  resume: {
+    id: 'entry.resume-state',
+    rule: 'VMRESUME needs a VMCS whose launch state is launched',
+    section: '27.1',
+    fields: [],
+  },
+} as const satisfies Record<string, Rule>;
+
+const msrRule = (entry: number): Rule => ({
+  id: 'entry.msr-load',
+  rule: `entry ${entry} of the VM-entry MSR-load area names an MSR that can be loaded, with a legal value`,
+  section: '27.4',
+  fields: ['ENTRY_MSR_LOAD_ADDRESS'],
+});
