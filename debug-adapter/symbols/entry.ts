@@ -112,13 +112,7 @@ export class Entry {
    * DW_AT_specification; DWARF 5, 2.13 and 3.3.8.1).
    */
   inherited(attribute: number): AttributeValue | undefined {
-    let entry: Entry | undefined = this;
-    for (let hops = 0; entry && hops < 8; hops++) {
-      const value = entry.read(attribute);
-      if (value) return value;
-      entry = entry.origin;
-    }
-    return undefined;
+    return this.throughOrigins((entry) => entry.read(attribute));
   }
 
   /** The entry behind DW_AT_abstract_origin or DW_AT_specification */
@@ -151,13 +145,12 @@ export class Entry {
 
   /** DW_AT_type, also through the abstract origin; undefined means void */
   get type(): Entry | undefined {
-    let entry: Entry | undefined = this;
-    for (let hops = 0; entry && hops < 8; hops++) {
-      const type = entry.reference(At.Type);
-      if (type) return type;
-      entry = entry.origin;
-    }
-    return undefined;
+    return this.throughOrigins((entry) => entry.reference(At.Type));
+  }
+
+  /** The first answer of this entry or the chain of its origins; damaged chains may be circular, so only 8 are followed */
+  throughOrigins<T>(ask: (entry: Entry) => T | undefined, hops = 8): T | undefined {
+    return ask(this) ?? (hops > 0 ? this.origin?.throughOrigins(ask, hops - 1) : undefined);
   }
 }
 
