@@ -27,7 +27,7 @@ const entryStop = (value: unknown) =>
 function listOf(members: Record<string, { check: (value: unknown) => string | undefined; required: boolean }>) {
   return (value: unknown): string | undefined => {
     if (!Array.isArray(value)) return 'must be a list';
-    for (const [index, item] of value.entries()) {
+    for (const [index, item] of (value as unknown[]).entries()) {
       if (typeof item !== 'object' || item === null || Array.isArray(item)) return `[${index}] must be an object`;
       for (const [key, inner] of Object.entries(item)) {
         const member = Object.hasOwn(members, key) ? members[key] : undefined;
@@ -74,8 +74,8 @@ const CLIENT_ATTRIBUTES = new Set([
   'serverReadyAction', 'suppressMultipleSessionView', 'linux', 'osx', 'windows',
 ]); // prettier-ignore
 
-/** Checks names and values. Throws a RequestError that names the attribute and, for an unknown one, the nearest. */
-export function checkAttributes(given: unknown, where: 'launch' | string): Record<string, unknown> {
+/** Checks names and values. `where`: 'launch', or the path of a description. Throws a RequestError that names the attribute and, for an unknown one, the nearest. */
+export function checkAttributes(given: unknown, where: string): Record<string, unknown> {
   const described = where !== 'launch';
   const place = described ? `${where}: ` : 'launch: ';
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {

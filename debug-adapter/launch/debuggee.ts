@@ -1,4 +1,4 @@
-import type { VmExitRecord } from '../../emulator/cpu/taps';
+import type { VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
 import type { Context, Machine, RunResult } from '../../emulator/machine/api';
 import type { Image } from '../stack/image';
 import { Layers, linearRip } from '../stack/layers';
@@ -10,10 +10,19 @@ import { SerialLines } from '../watch/serial-lines';
 
 /** What happens while the machine runs, for those who print or show it as it comes. */
 export interface Watcher {
+  /** `index` in the exit log */
   exit?(index: number): void;
+  /** The record is reused */
+  entry?(record: VmEntryRecord): void;
   page?(event: PageEvent): void;
   probe?(hit: ProbeHit): void;
   serial?(layer: string, text: string): void;
+}
+
+/** Who an exit was of: a name, and the image that gives its addresses symbols */
+export interface LoggedLayer {
+  readonly name: string;
+  readonly image: Image | undefined;
 }
 
 /** SDM vol. 3, appendix C: external interrupt, INIT, SIPI, SMIs, the two windows, preemption timer. */
@@ -29,8 +38,8 @@ export class Debuggee {
   readonly pages = new PageLog();
   readonly probes: ProbeSites;
   watcher: Watcher = {};
-  private readonly layerNames: string[] = [];
-  private readonly layerNumbers = new Map<string, number>();
+  private readonly logged: LoggedLayer[] = [];
+  private readonly loggedNumbers = new Map<string, number>();
   private readonly serial = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
   /** Of each vCPU's last VM entry: the VM-entry interruption-information field, 0 when nothing was injected */
   private readonly injected: number[] = [];
@@ -50,6 +59,7 @@ export class Debuggee {
       vmExit: (record) => this.logExit(record),
       vmEntry: (record) => {
         this.injected[record.vcpu] = record.injected;
+        this.watcher.entry?.(record);
       },
     });
     machine.onSerial((byte, vcpu) => this.serial.add(byte, this.layers.nameOf(machine.running(vcpu))));
@@ -61,8 +71,9 @@ export class Debuggee {
     return this.machine.running(vcpu);
   }
 
-  layerName(number: number): string {
-    return this.layerNames[number] ?? '';
+  /** The layer that an exit-log record names by number */
+  loggedLayer(number: number): LoggedLayer {
+    return this.logged[number] ?? { name: '', image: undefined };
   }
 
   /** Whether the last VM entry of a vCPU delivered an event, so that the guest began in its handler. */
@@ -128,10 +139,10 @@ export class Debuggee {
   private logExit(record: VmExitRecord): void {
     const left = this.machine.interrupted(record.vcpu)[0];
     const name = left ? this.layers.nameOf(left) : '';
-    let number = this.layerNumbers.get(name);
+    let number = this.loggedNumbers.get(name);
     if (number === undefined) {
-      number = this.layerNames.push(name) - 1;
-      this.layerNumbers.set(name, number);
+      number = this.logged.push({ name, image: left && this.layers.imageOf(left) }) - 1;
+      this.loggedNumbers.set(name, number);
     }
     this.exits.add(record, number);
     this.watcher.exit?.(this.exits.total - 1);

@@ -2,6 +2,7 @@ import type { LaunchArguments } from '../protocol/requests';
 import { messageOf, userError } from '../session/errors';
 import type { FileSource } from '../session/file-source';
 import { baseName, directoryOf, joinPath } from '../session/paths';
+import { without } from '../protocol/without';
 import { checkAttributes } from './attributes';
 
 export const DESCRIPTION_FILE = 'undervisor.json';
@@ -36,9 +37,8 @@ export async function resolveLaunch(given: unknown, files: FileSource): Promise<
     throw userError(`${program} has no ${DESCRIPTION_FILE}: name the ELF image to boot, or add the description`);
   }
   const described = await readDescription(path, files);
-  const { program: _folder, ...overrides } = launch;
   const folder = directoryOf(path);
-  return withDefaults({ ...relativeTo(folder, described), ...relativeTo(folder, overrides) }, folder);
+  return withDefaults({ ...relativeTo(folder, described), ...relativeTo(folder, without(launch, 'program')) }, folder);
 }
 
 async function readDescription(path: string, files: FileSource): Promise<Partial<LaunchArguments>> {

@@ -51,7 +51,7 @@ export class SourceMap {
 
 function withParents(folder: string): string[] {
   const folders = [folder];
-  for (let at = folder; folders.length <= PARENTS && directoryOf(at) !== at && directoryOf(at) !== ''; ) {
+  for (let at = folder; folders.length <= PARENTS && directoryOf(at) !== at && directoryOf(at) !== '';) {
     at = directoryOf(at);
     folders.push(at);
   }

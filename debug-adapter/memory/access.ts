@@ -48,15 +48,17 @@ export function writeMemory(
   args: DebugProtocol.WriteMemoryArguments,
   machine: Machine,
   fallback: Context,
-): { body: NonNullable<DebugProtocol.WriteMemoryResponse['body']>; start: bigint } {
+): NonNullable<DebugProtocol.WriteMemoryResponse['body']> {
   const { reference, space } = targetOf(args.memoryReference, machine, fallback);
   const start = BigInt.asUintN(64, reference.address + BigInt(Math.trunc(args.offset ?? 0)));
   const bytes = fromBase64(args.data);
   if (!args.allowPartial && machine.readMemory(space, start, bytes.length).length < bytes.length) {
-    throw userError(`not all of the ${bytes.length} bytes at ${formatReference(reference.kind, reference.context, start)} are memory`);
+    throw userError(
+      `not all of the ${bytes.length} bytes at ${formatReference(reference.kind, reference.context, start)} are memory`,
+    );
   }
   const written = machine.writeMemory(space, start, bytes);
-  return { body: { bytesWritten: written }, start };
+  return { bytesWritten: written };
 }
 
 export function toBase64(bytes: Uint8Array): string {

@@ -4,7 +4,7 @@ import type { Debuggee } from '../launch/debuggee';
 import type { SourceMap } from '../launch/source-map';
 import { silentError } from '../session/errors';
 import { formatSymbol } from '../stack/layers';
-import { formatInstruction } from '../../emulator/isa/disassemble';
+import { instructionText } from './instruction-text';
 import { targetOf } from './access';
 import { hex } from './reference';
 
@@ -59,13 +59,13 @@ class InstructionReader {
       const found = this.debuggee.layers.symbolAt(this.context, target);
       return found && formatSymbol(found, target);
     };
-    return { address, length: instruction.length, text: formatInstruction(instruction, symbol) };
+    return { address, length: instruction.length, text: instructionText(instruction, symbol) };
   }
 
   /** Exactly `count` rows that end at `address`. */
   before(address: bigint, count: number): Row[] {
     let rows: Row[] = [];
-    for (let end = address; rows.length < count; ) {
+    for (let end = address; rows.length < count;) {
       const block = this.blockBefore(end, count - rows.length);
       const first = block[0];
       if (!first) break;
@@ -91,7 +91,7 @@ class InstructionReader {
     if (start < end - 0x10000n) start = furthest;
     if (start < 0n) start = 0n;
     const rows: Row[] = [];
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       let row = this.at(at);
       // An instruction that runs over `end` is not how the processor reads it.
       if (at + BigInt(row.length) > end) row = { address: at, length: 1, text: undefined };

@@ -1,13 +1,56 @@
+import type { DebugProtocol } from '@vscode/debugprotocol';
+import { exceptionFilters } from '../breakpoints/exceptions';
+import { functionLocations, setFunctionBreakpoints } from '../breakpoints/function';
+import { setInstructionBreakpoints } from '../breakpoints/instruction';
+import { breakpointLocations, setSourceBreakpoints } from '../breakpoints/source';
+import { resolveLaunch, type ResolvedLaunch } from '../launch/description';
+import { load } from '../launch/load';
+import { SourceMap } from '../launch/source-map';
+import { disassemble } from '../memory/disassemble';
+import { readMemory, writeMemory } from '../memory/access';
+import { translate } from '../memory/translate';
+import type { ContinueToArguments, ExitsArguments, PagesArguments, TranslateArguments } from '../protocol/requests';
+import { evaluate, setExpression } from '../scopes/evaluate';
+import { scopes, setVariable, variables } from '../scopes/variables';
+import { layerRows } from '../stack/layer-rows';
+import { stackTrace } from '../stack/stack-trace';
+import { continueRun } from '../stepping/continue';
+import { continueToEntry } from '../stepping/continue-to-entry';
+import { continueToExit } from '../stepping/continue-to-exit';
+import { runToLocations, stopAtOnce } from '../stepping/entry';
+import { nextInstruction, stepInstruction } from '../stepping/step-instruction';
+import { stepLine } from '../stepping/step-line';
+import { stepOut } from '../stepping/step-out';
+import { exitRows } from '../watch/exit-rows';
+import { pageRows } from '../watch/page-rows';
 import { capabilities } from './capabilities';
 import type { Environment } from './environment';
-import { route, Router, type Route, type Send } from './router';
+import { badArguments, notLaunched, userError } from './errors';
+import { exceptionInfo } from './exception-info';
+import { Live } from './live';
+import { loadedSources, modules, modulesPage } from './modules';
+import { directoryOf } from './paths';
+import { route, Router, type Reply, type Route, type Send } from './router';
+import { threads } from './threads';
 
-/** One debug session: messages in by `receive`, messages out by `send`. Knows nothing of streams. */
+/** Requests that set breakpoints: kept as they came, to be made again after a restart. */
+type BreakpointRequest = (live: Live) => unknown;
+
+/**
+ * One debug session: messages in by `receive`, messages out by `send`. It knows nothing of streams, so that it runs the
+ * same over stdio, TCP, in a worker, or inside the client.
+ */
 export class DebugSession {
   readonly router: Router;
+  private live: Live | undefined;
+  private launchArguments: unknown;
+  private launched: ResolvedLaunch | undefined;
+  private configured = false;
+  private clientTakes: DebugProtocol.InitializeRequestArguments | undefined;
+  private readonly breakpointRequests = new Map<string, BreakpointRequest>();
 
   constructor(
-    readonly environment: Environment,
+    private readonly environment: Environment,
     send: Send,
     private readonly onEnd: () => void = () => undefined,
   ) {
@@ -20,13 +63,199 @@ export class DebugSession {
 
   /** The client is gone: stop everything, say nothing more. */
   dispose(): void {
+    this.live?.runner.abandon();
+    this.live = undefined;
     this.router.close();
   }
 
-  private routes(): Record<string, Route> {
+  // prettier-ignore
+  routes(): Readonly<Record<string, Route>> {
+    const thread = { threadId: 'number' } as const;
     return {
-      initialize: route({ adapterID: 'string?' }, () => capabilities([])),
-      disconnect: route({}, (_args, reply) => reply.after(this.onEnd)),
+      initialize: route({}, (args: DebugProtocol.InitializeRequestArguments) => this.initialize(args)),
+      launch: route({}, (args: unknown, reply) => this.launch(args, reply)),
+      configurationDone: route({}, (_args, reply) => reply.after(() => this.begin())),
+      restart: route({ arguments: 'object?' }, (args: DebugProtocol.RestartArguments, reply) => this.restart(args, reply)),
+      terminate: route({}, (_args, reply) => reply.after(() => this.terminate())),
+      disconnect: route({}, (_args, reply) => this.disconnect(reply)),
+
+      setBreakpoints: route({ source: 'object', breakpoints: 'array?', lines: 'array?' }, (args: DebugProtocol.SetBreakpointsArguments) =>
+        this.setBreakpoints(`source ${args.source.path ?? args.source.name}`, (live) => setSourceBreakpoints(args, live.debuggee, live.breakpoints))),
+      setFunctionBreakpoints: route({ breakpoints: 'array' }, (args: DebugProtocol.SetFunctionBreakpointsArguments) =>
+        this.setBreakpoints('functions', (live) => setFunctionBreakpoints(args, live.debuggee, live.breakpoints))),
+      setInstructionBreakpoints: route({ breakpoints: 'array' }, (args: DebugProtocol.SetInstructionBreakpointsArguments) =>
+        this.setBreakpoints('instructions', (live) => setInstructionBreakpoints(args, live.debuggee, live.breakpoints))),
+      setExceptionBreakpoints: route({ filters: 'array', filterOptions: 'array?' }, (args: DebugProtocol.SetExceptionBreakpointsArguments) =>
+        this.setBreakpoints('exceptions', (live) => live.exceptions.set(args))),
+      breakpointLocations: this.on({ source: 'object', line: 'number', endLine: 'number?' }, (live, args: DebugProtocol.BreakpointLocationsArguments) => breakpointLocations(args, live.debuggee)),
+
+      threads: this.on({}, (live) => threads(live)),
+      stackTrace: this.stopped({ ...thread, startFrame: 'number?', levels: 'number?' }, (live, args: DebugProtocol.StackTraceArguments) => stackTrace(args, live)),
+      scopes: this.stopped({ frameId: 'number' }, (live, args: DebugProtocol.ScopesArguments) => scopes(args, live)),
+      variables: this.stopped({ variablesReference: 'number', start: 'number?', count: 'number?', filter: 'string?' }, (live, args: DebugProtocol.VariablesArguments) => variables(args, live)),
+      setVariable: this.stopped({ variablesReference: 'number', name: 'string', value: 'string' }, (live, args: DebugProtocol.SetVariableArguments, reply) => this.changing(live, reply, () => setVariable(args, live))),
+      evaluate: this.stopped({ expression: 'string', frameId: 'number?', context: 'string?', format: 'object?' }, (live, args: DebugProtocol.EvaluateArguments) => evaluate(args, live)),
+      setExpression: this.stopped({ expression: 'string', value: 'string', frameId: 'number?' }, (live, args: DebugProtocol.SetExpressionArguments, reply) => this.changing(live, reply, () => setExpression(args, live))),
+      exceptionInfo: this.stopped(thread, (live) => exceptionInfo(live)),
+      modules: this.on({ startModule: 'number?', moduleCount: 'number?' }, (live, args: DebugProtocol.ModulesArguments) => modulesPage(args, live.debuggee)),
+      loadedSources: this.on({}, (live) => loadedSources(live.debuggee, live.sources)),
+
+      readMemory: this.on({ memoryReference: 'string', offset: 'number?', count: 'number' }, (live, args: DebugProtocol.ReadMemoryArguments) => readMemory(args, live.debuggee.machine, live.debuggee.running())),
+      writeMemory: this.on({ memoryReference: 'string', offset: 'number?', data: 'string', allowPartial: 'boolean?' }, (live, args: DebugProtocol.WriteMemoryArguments, reply) => this.writeMemory(live, args, reply)),
+      disassemble: this.on({ memoryReference: 'string', offset: 'number?', instructionOffset: 'number?', instructionCount: 'number' }, (live, args: DebugProtocol.DisassembleArguments) => disassemble(args, live.debuggee, live.sources, live.debuggee.running())),
+
+      continue: this.stopped(thread, (live, args: DebugProtocol.ContinueArguments) => (this.verb(live, args, () => continueRun()), { allThreadsContinued: true })),
+      next: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.NextArguments) =>
+        this.verb(live, args, (vcpu) => (args.granularity === 'instruction' ? nextInstruction(live.debuggee, vcpu) : stepLine(live.debuggee, vcpu, false)))),
+      stepIn: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepInArguments) =>
+        this.verb(live, args, (vcpu) => (args.granularity === 'instruction' ? stepInstruction() : stepLine(live.debuggee, vcpu, true)))),
+      stepOut: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepOutArguments) => this.verb(live, args, (vcpu) => stepOut(live.debuggee, vcpu))),
+      pause: this.on({}, (live) => live.runner.pause()),
+      'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments) => this.verb(live, args, () => continueToExit())),
+      'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments) => this.verb(live, args, () => continueToEntry())),
+
+      'undervisor/exits': this.on({ start: 'number', count: 'number' }, (live, args: ExitsArguments) => exitRows(args, live.debuggee)),
+      'undervisor/pages': this.on({ start: 'number', count: 'number', hpa: 'string?' }, (live, args: PagesArguments) => pageRows(args, live.debuggee)),
+      'undervisor/layers': this.on({}, (live) => layerRows(live.debuggee)),
+      'undervisor/translate': this.on({ address: 'string', frameId: 'number?', space: 'string?' }, (live, args: TranslateArguments) => translate(args, live.debuggee, live.contextOf(args.frameId))),
     };
+  }
+
+  /** A request that needs a launched machine, running or not */
+  private on<A>(shape: Route['shape'], handle: (live: Live, args: A, reply: Reply) => unknown): Route {
+    return route(shape, (args: A, reply) => {
+      if (!this.live) throw notLaunched(reply.command);
+      return handle(this.live, args, reply);
+    });
+  }
+
+  /** A request that needs the machine to stand still */
+  private stopped<A>(shape: Route['shape'], handle: (live: Live, args: A, reply: Reply) => unknown): Route {
+    return this.on(shape, (live, args: A, reply) => {
+      live.requireStopped(reply.command);
+      return handle(live, args, reply);
+    });
+  }
+
+  private initialize(args: DebugProtocol.InitializeRequestArguments): DebugProtocol.Capabilities {
+    if (args.pathFormat !== undefined && args.pathFormat !== 'path') {
+      throw badArguments('initialize', `pathFormat "${args.pathFormat}" is not supported: use "path"`);
+    }
+    // Both default to true (DAP): a client that counts from 0 would be off by one everywhere.
+    if (args.linesStartAt1 === false || args.columnsStartAt1 === false) {
+      throw badArguments('initialize', 'lines and columns must start at 1');
+    }
+    this.clientTakes = args;
+    return capabilities([...exceptionFilters]);
+  }
+
+  private async launch(args: unknown, reply: Reply): Promise<void> {
+    if (this.live) throw userError('a machine is launched already: use restart');
+    await this.prepare(args);
+    reply.after(() => this.router.event('initialized'));
+  }
+
+  /** Loads what the arguments describe. Nothing of the session changes when that fails. */
+  private async prepare(args: unknown): Promise<void> {
+    const { files } = this.environment;
+    const launch = await resolveLaunch(args, files);
+    const debuggee = await load(launch, this.environment);
+    const sources = new SourceMap(files);
+    for (const image of debuggee.images) {
+      await sources.learn(image.loaded.program.files(), [launch.folder, directoryOf(image.file)]);
+    }
+    this.live?.runner.abandon();
+    this.launched = launch;
+    this.launchArguments = args;
+    this.live = new Live(debuggee, sources, launch.noDebug ?? false, (event, body) => this.router.event(event, body));
+    this.tellSymbols(this.live);
+  }
+
+  private tellSymbols({ debuggee }: Live): void {
+    for (const module of modules(debuggee)) this.router.event('module', { reason: 'new', module });
+    for (const { file, loaded } of debuggee.images) {
+      const { program } = loaded;
+      const say = (text: string) => this.router.event('output', { category: 'console', output: `${file}: ${text}\n` });
+      if (!program.hasDebugInformation)
+        say('no DWARF: shown and stepped by instruction. Build it with -g for source lines.');
+      for (const problem of program.problems) say(problem);
+    }
+  }
+
+  /** The machine starts once: when the client has set its breakpoints. */
+  private begin(): void {
+    const { live } = this;
+    if (this.configured || !live) return;
+    this.configured = true;
+    const stop = live.noDebug ? false : (this.launched?.stopOnEntry ?? false);
+    if (stop === true) live.runner.start(stopAtOnce());
+    else if (stop === false) live.runner.start(continueRun());
+    else {
+      const locations = functionLocations(stop, live.debuggee);
+      if (locations.length === 0) {
+        const output = `stopOnEntry: no image has a function "${stop}"; stopped at the first instruction\n`;
+        this.router.event('output', { category: 'important', output });
+        live.runner.start(stopAtOnce());
+      } else live.runner.start(runToLocations(live.debuggee, locations));
+    }
+  }
+
+  private async restart(args: DebugProtocol.RestartArguments, reply: Reply): Promise<void> {
+    if (!this.live) throw notLaunched('restart');
+    await this.prepare(args.arguments ?? this.launchArguments);
+    const { live } = this;
+    if (live) for (const request of this.breakpointRequests.values()) request(live);
+    this.configured = false;
+    reply.after(() => this.begin());
+  }
+
+  private terminate(): void {
+    this.live?.runner.abandon();
+    this.router.event('terminated');
+  }
+
+  private disconnect(reply: Reply): void {
+    this.live?.runner.abandon();
+    this.live = undefined;
+    reply.after(() => this.onEnd());
+  }
+
+  private setBreakpoints(group: string, request: BreakpointRequest): unknown {
+    if (!this.live) throw notLaunched('setting breakpoints');
+    const body = request(this.live);
+    this.breakpointRequests.set(group, request);
+    this.live.runner.refreshStops();
+    return body;
+  }
+
+  private verb(
+    live: Live,
+    args: { threadId: number },
+    make: (vcpu: number) => Parameters<Live['resume']>[0],
+  ): undefined {
+    live.resume(make(live.vcpuOf(args.threadId)));
+  }
+
+  private writeMemory(live: Live, args: DebugProtocol.WriteMemoryArguments, reply: Reply): unknown {
+    const { machine } = live.debuggee;
+    const body = writeMemory(args, machine, live.debuggee.running());
+    live.written();
+    reply.after(() => {
+      if (!this.clientTakes?.supportsMemoryEvent) return;
+      const { memoryReference } = args;
+      this.router.event('memory', { memoryReference, offset: args.offset ?? 0, count: body.bytesWritten ?? 0 });
+    });
+    return body;
+  }
+
+  /** After an assignment, what the client shows of variables and stacks may be out of date. */
+  private changing(live: Live, reply: Reply, change: () => unknown): unknown {
+    const body = change();
+    live.written();
+    reply.after(() => {
+      if (this.clientTakes?.supportsInvalidatedEvent)
+        this.router.event('invalidated', { areas: ['variables', 'stacks'] });
+    });
+    return body;
   }
 }

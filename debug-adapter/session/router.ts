@@ -6,6 +6,7 @@ type Kind = 'string' | 'number' | 'boolean' | 'object' | 'array';
 export type Shape = Readonly<Record<string, Kind | `${Kind}?`>>;
 
 export interface Reply {
+  readonly command: string;
   /** Runs after the response is on its way: events that the client must not see before it */
   after(task: () => void): void;
 }
@@ -77,6 +78,7 @@ export class Router {
       if (!found) throw unknownRequest(request.command);
       const args = checked(request.command, request.arguments, found.shape);
       const body = await (found.handle as (args: unknown, reply: Reply) => unknown)(args, {
+        command: request.command,
         after: (task) => after.push(task),
       });
       this.respond(request, undefined, body);

@@ -7,12 +7,7 @@ import type { Phrase } from './verb';
  * Runs until the context is at one of these addresses with its stack at or above `sp` (not in a deeper frame of a
  * recursion). Other contexts that come along the same linear addresses are let through.
  */
-export function* runTo(
-  debuggee: Debuggee,
-  context: Context,
-  addresses: readonly bigint[],
-  sp: bigint,
-): Phrase<void> {
+export function* runTo(debuggee: Debuggee, context: Context, addresses: readonly bigint[], sp: bigint): Phrase<void> {
   const stops = new Set(addresses);
   for (;;) {
     const arrival = yield { stops };

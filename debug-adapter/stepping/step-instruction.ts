@@ -23,7 +23,8 @@ export function* nextInstruction(debuggee: Debuggee, vcpu: number): Verb {
     const outcome = yield* oneInstruction(debuggee, vcpu, from);
     if (outcome === 'call') yield* runTo(debuggee, from.context, [behind(from)], from.sp);
     // An instruction that caused a VM exit and was not emulated has still to be executed.
-    else if (outcome === 'left' && (yield* comeBack(debuggee, from)) && placeOf(debuggee, vcpu).pc === from.pc) continue;
+    else if (outcome === 'left' && (yield* comeBack(debuggee, from)) && placeOf(debuggee, vcpu).pc === from.pc)
+      continue;
     return STEPPED;
   }
 }

@@ -24,7 +24,8 @@ export type Arrival =
 
 export interface Done {
   /** DAP StoppedEvent.reason */
-  readonly reason: 'step' | 'goto' | 'entry' | 'pause' | 'exception' | 'breakpoint' | 'function breakpoint' | 'instruction breakpoint';
+  readonly reason:
+    'step' | 'goto' | 'entry' | 'pause' | 'exception' | 'breakpoint' | 'function breakpoint' | 'instruction breakpoint';
   readonly hitBreakpointIds?: number[];
   readonly description?: string;
   readonly text?: string;

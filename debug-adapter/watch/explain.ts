@@ -32,7 +32,9 @@ export function explainExit(record: VmExitRecord, layer: string, symbol: string)
   const lines = [
     `VM exit ${record.n} of ${layer} at ${symbol}, reason ${basic}: ${exitReasonName(record.reason)}.`,
     ...(row ? [`${row.explanation} (SDM vol. 3, ${row.section})`] : []),
-    words === '' ? `Exit qualification ${hex(record.qualification)}.` : `Exit qualification ${hex(record.qualification)}: ${words}.`,
+    words === ''
+      ? `Exit qualification ${hex(record.qualification)}.`
+      : `Exit qualification ${hex(record.qualification)}: ${words}.`,
   ];
   return {
     id: exitFilterId(record.reason),

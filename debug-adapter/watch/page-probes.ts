@@ -47,7 +47,9 @@ export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, '
       return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
     },
     block: (position) =>
-      Array.from(machine.readMemory(space, number(position), 16), (byte) => byte.toString(16).padStart(2, '0')).join(''),
+      Array.from(machine.readMemory(space, number(position), 16), (byte) => byte.toString(16).padStart(2, '0')).join(
+        '',
+      ),
   };
   const symbol = hit.image.loaded.symbolAt(hit.probe.pc);
   const place = symbol?.place ? ` (${symbol.place.file.split('/').at(-1)}:${symbol.place.line})` : '';
@@ -65,4 +67,3 @@ export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, '
 /** One line for any probe: "vm_created(1)". */
 export const describeProbe = (hit: ProbeHit): string =>
   `${hit.probe.name}(${hit.values.map((value) => (value === undefined ? '?' : hex(value))).join(', ')})`;
-

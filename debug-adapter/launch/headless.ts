@@ -1,0 +1,105 @@
+import type { Outcome } from '../../emulator/machine/api';
+import type { VmEntryRecord } from '../../emulator/cpu/taps';
+import { hex } from '../memory/reference';
+import { without } from '../protocol/without';
+import type { ExitRow, PageRow } from '../protocol/requests';
+import { formatSymbol } from '../stack/layers';
+import { exitRow } from '../watch/exit-rows';
+import { pageRow } from '../watch/page-log';
+import type { Debuggee } from './debuggee';
+import { describeOutcome, exitCodeOf } from './outcome';
+
+/** One line of a headless run. Addresses are hexadecimal strings, counts numbers. */
+export type HeadlessRow =
+  | ({ kind: 'exit' } & ExitRow)
+  | EntryRow
+  | ({ kind: 'page' } & Omit<PageRow, 'n'>)
+  | { kind: 'serial'; layer: string; text: string }
+  | { kind: 'end'; outcome: string; description: string; instructions: number; stateHash: string };
+
+interface EntryRow {
+  kind: 'entry';
+  n: number;
+  instruction: number;
+  vcpu: number;
+  layer: string;
+  launch: boolean;
+  rip: string;
+  symbol: string;
+}
+
+export interface HeadlessOptions {
+  readonly maxInstructions: number;
+  readonly write: (row: HeadlessRow) => void;
+  /** Called between slices, so that output gets out and signals get in */
+  readonly breathe: () => Promise<void>;
+}
+
+const SLICE = 2_000_000;
+
+/** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success. */
+export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
+  const { write } = options;
+  debuggee.watcher = {
+    exit: (index) => {
+      const record = debuggee.exits.get(index);
+      if (record) write({ kind: 'exit', ...exitRow(record, debuggee) });
+    },
+    entry: (record) => write(entryRow(record, debuggee)),
+    page: (event) => write({ kind: 'page', ...without(pageRow(event), 'n') }),
+    serial: (layer, text) => write({ kind: 'serial', layer, text }),
+  };
+  const { machine } = debuggee;
+  let outcome: Outcome | undefined;
+  while (!outcome && machine.instructions < options.maxInstructions) {
+    const result = debuggee.advance(Math.min(SLICE, options.maxInstructions - machine.instructions));
+    if (result.why === 'ended') outcome = result.outcome;
+    await options.breathe();
+  }
+  debuggee.flushSerial();
+  const { instructions } = machine;
+  const stateHash = machine.stateHash();
+  if (!outcome) {
+    const description = `Stopped after ${instructions} instructions: the limit given by --max-instructions.`;
+    write({ kind: 'end', outcome: 'instruction-limit', description, instructions, stateHash });
+    return 1;
+  }
+  const description = describeOutcome(outcome, debuggee).text;
+  write({ kind: 'end', outcome: outcomeName(outcome), description, instructions, stateHash });
+  return exitCodeOf(outcome);
+}
+
+function entryRow(record: VmEntryRecord, debuggee: Debuggee): EntryRow {
+  const context = debuggee.running(record.vcpu);
+  return {
+    kind: 'entry',
+    n: record.n,
+    instruction: record.instruction,
+    vcpu: record.vcpu,
+    layer: debuggee.layers.nameOf(context),
+    launch: record.launch,
+    rip: hex(record.rip),
+    symbol: formatSymbol(debuggee.layers.symbolAt(context, record.rip), record.rip),
+  };
+}
+
+const outcomeName = (outcome: Outcome): string =>
+  outcome.kind === 'exit-port' ? (outcome.code === 0 ? 'success' : 'failure') : outcome.kind;
+
+/** For people: exits, page decisions, serial lines, the end; entries follow from the exits and are left out. */
+export function textOf(row: HeadlessRow): string | undefined {
+  switch (row.kind) {
+    case 'exit': {
+      const words = row.qualification === '' ? '' : `  ${row.qualification}`;
+      return `exit ${String(row.n).padStart(6)}  ${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
+    }
+    case 'page':
+      return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
+    case 'serial':
+      return `[${row.layer}] ${row.text}`;
+    case 'end':
+      return `end  ${row.outcome}: ${row.description}\n     ${row.instructions} instructions, state ${row.stateHash}`;
+    case 'entry':
+      return undefined;
+  }
+}

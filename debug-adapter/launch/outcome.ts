@@ -1,0 +1,37 @@
+import type { Outcome } from '../../emulator/machine/api';
+import { formatSymbol, linearRip } from '../stack/layers';
+import type { Debuggee } from './debuggee';
+
+/** How a run ended, in words and with the place. */
+export function describeOutcome(outcome: Outcome, debuggee: Debuggee): { title: string; text: string } {
+  const at = (vcpu: number) => {
+    const context = debuggee.running(vcpu);
+    const pc = linearRip(context);
+    const symbol = formatSymbol(debuggee.layers.symbolAt(context, pc), pc);
+    return `vcpu${vcpu} in ${debuggee.layers.nameOf(context)} at ${symbol}`;
+  };
+  switch (outcome.kind) {
+    case 'exit-port':
+      return outcome.code === 0
+        ? { title: 'The machine ended: success', text: 'The machine ended with success.' }
+        : { title: 'The machine ended: failure', text: `The machine ended with failure code ${outcome.code}.` };
+    case 'triple-fault':
+      return { title: 'Triple fault', text: `Triple fault: ${at(outcome.vcpu)}: ${outcome.description}` };
+    case 'halted-forever':
+      return {
+        title: 'Halted for ever',
+        text: `Halted for ever: ${at(outcome.vcpu)}: HLT, and nothing is left that could wake the processor.`,
+      };
+    case 'vmx-abort':
+      return { title: 'VMX abort', text: `VMX abort ${outcome.code} (SDM vol. 3, 28.7): ${at(outcome.vcpu)}` };
+    case 'unsupported':
+      return {
+        title: 'Not implemented by the machine',
+        text: `The machine met something it does not implement: ${outcome.description}`,
+      };
+  }
+}
+
+/** 0 only for success announced through the exit port. */
+export const exitCodeOf = (outcome: Outcome): number =>
+  outcome.kind === 'exit-port' ? (outcome.code === 0 ? 0 : outcome.code & 0xff || 1) : 1;

@@ -1,0 +1,48 @@
+import type { Debuggee } from '../launch/debuggee';
+import type { NamedValue } from '../expression/api';
+import type { Evaluator } from '../expression/evaluator';
+import type { StackEntry } from '../stack/call-stack';
+import { named, type Container } from './container';
+import { evaluatorIn } from './evaluators';
+import { generalRegisters, systemRegisters } from './registers';
+import { assignIn, variableOf, type ValueFormat } from './values';
+import { vmcsScope } from './vmcs';
+
+export interface ScopeRow {
+  readonly name: string;
+  readonly hint?: 'arguments' | 'locals' | 'registers';
+  readonly expensive: boolean;
+  readonly container: Container;
+}
+
+/**
+ * The scopes of a stack entry. Registers belong to the context: those of an outer frame are what the unwinder restored
+ * and show in its variables; the register scopes show the context's own, as it was left.
+ */
+export function scopesOf(entry: StackEntry, debuggee: Debuggee, format?: ValueFormat): ScopeRow[] {
+  const { context } = entry;
+  const rows: ScopeRow[] = [];
+  if (entry.kind === 'frame') {
+    const evaluator = evaluatorIn(debuggee, context, entry.frame);
+    const values = (make: (evaluator: Evaluator) => readonly NamedValue[]): Container =>
+      named(
+        () => make(evaluator).map((value) => variableOf(value, debuggee, context, format)),
+        (name, text) => assignIn(() => make(evaluator), name, text, debuggee, context, format),
+      );
+    if (entry.frame.scope) {
+      rows.push(
+        { name: 'Arguments', hint: 'arguments', expensive: false, container: values((e) => e.arguments()) },
+        { name: 'Locals', hint: 'locals', expensive: false, container: values((e) => e.locals()) },
+      );
+    }
+    if (entry.frame.image) rows.push({ name: 'Globals', expensive: true, container: values((e) => e.globals()) });
+  }
+  rows.push(
+    { name: 'Registers', hint: 'registers', expensive: false, container: generalRegisters(context) },
+    { name: 'System Registers', hint: 'registers', expensive: true, container: systemRegisters(context) },
+  );
+  if (context.vmcs !== undefined) {
+    rows.push({ name: 'VMCS', expensive: true, container: vmcsScope(debuggee.machine, context.vmcs) });
+  }
+  return rows;
+}
