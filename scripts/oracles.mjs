@@ -41,12 +41,18 @@ function present(name) {
   return commands.some(which) || files.some((file) => existsSync(file));
 }
 
-const canInstall = () => process.getuid?.() === 0 && existsSync('/etc/debian_version') && which('apt-get') !== undefined;
+const canInstall = () =>
+  process.getuid?.() === 0 && existsSync('/etc/debian_version') && which('apt-get') !== undefined;
 
 function aptGet(...args) {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const result = spawnSync('apt-get', ['-qq', '-o', 'Dpkg::Use-Pty=0', ...args], { env, encoding: 'utf8', timeout: 900_000 });
-  if (result.status !== 0) throw new Error(`apt-get ${args.join(' ')} ended with ${result.status ?? result.signal}\n${result.stderr}`);
+  const result = spawnSync('apt-get', ['-qq', '-o', 'Dpkg::Use-Pty=0', ...args], {
+    env,
+    encoding: 'utf8',
+    timeout: 900_000,
+  });
+  if (result.status !== 0)
+    throw new Error(`apt-get ${args.join(' ')} ended with ${result.status ?? result.signal}\n${result.stderr}`);
 }
 
 /** Makes sure that the named Debian packages' programs are there; throws a message for people when they cannot be. */

@@ -9,4 +9,6 @@ try {
 } catch {
   process.exit(0);
 }
-process.exit(spawnSync(process.execPath, [path.join(import.meta.dirname, 'build.mjs')], { stdio: 'inherit' }).status ?? 1);
+process.exit(
+  spawnSync(process.execPath, [path.join(import.meta.dirname, 'build.mjs')], { stdio: 'inherit' }).status ?? 1,
+);

@@ -31,7 +31,11 @@ if (extensions.length === 0 || !tests) {
 const logs = process.env.UNDERVISOR_ARTIFACTS;
 if (logs) mkdirSync(logs, { recursive: true });
 const { dir } = installVsCode();
-const server = await startServer({ dir, smokeTest: true, ...(logs && { logFile: path.join(logs, 'vscode-server.log') }) });
+const server = await startServer({
+  dir,
+  smokeTest: true,
+  ...(logs && { logFile: path.join(logs, 'vscode-server.log') }),
+});
 const { browser, page } = await openBrowser();
 
 let finish;

@@ -64,7 +64,10 @@ function whenListening(child, log) {
     child.stdout.on('data', read);
     child.stderr.on('data', read);
     child.once('exit', (code) => reject(new Error(`The VS Code server ended (${code}):\n${output.slice(-3000)}`)));
-    setTimeout(() => reject(new Error(`The VS Code server did not start in 60 s:\n${output.slice(-3000)}`)), 60_000).unref();
+    setTimeout(
+      () => reject(new Error(`The VS Code server did not start in 60 s:\n${output.slice(-3000)}`)),
+      60_000,
+    ).unref();
   });
 }
 
@@ -75,9 +78,13 @@ function whenListening(child, log) {
 export async function startServer({ dir, port = 0, smokeTest = false, settings = {}, logFile }) {
   const data = mkdtempSync(path.join(tmpdir(), 'uv-'));
   const scratch = path.join(data, 'tmp');
-  for (const folder of ['data/User', 'data/Machine', 'extensions', 'tmp']) mkdirSync(path.join(data, folder), { recursive: true });
+  for (const folder of ['data/User', 'data/Machine', 'extensions', 'tmp'])
+    mkdirSync(path.join(data, folder), { recursive: true });
   for (const level of ['User', 'Machine']) {
-    writeFileSync(path.join(data, 'data', level, 'settings.json'), JSON.stringify({ ...quietSettings, ...settings }, null, 1));
+    writeFileSync(
+      path.join(data, 'data', level, 'settings.json'),
+      JSON.stringify({ ...quietSettings, ...settings }, null, 1),
+    );
   }
   const options = {
     host: '127.0.0.1',
@@ -86,10 +93,23 @@ export async function startServer({ dir, port = 0, smokeTest = false, settings =
     'extensions-dir': path.join(data, 'extensions'),
     'telemetry-level': 'off',
   };
-  const flags = ['without-connection-token', 'accept-server-license-terms', 'disable-workspace-trust', 'disable-update-check'];
+  const flags = [
+    'without-connection-token',
+    'accept-server-license-terms',
+    'disable-workspace-trust',
+    'disable-update-check',
+  ];
   if (smokeTest) flags.push('enable-smoke-test-driver');
-  const args = [path.join(dir, 'out/server-main.js'), ...Object.entries(options).flatMap(([k, v]) => [`--${k}`, v]), ...flags.map((f) => `--${f}`)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: serverEnvironment(scratch), detached: true });
+  const args = [
+    path.join(dir, 'out/server-main.js'),
+    ...Object.entries(options).flatMap(([k, v]) => [`--${k}`, v]),
+    ...flags.map((f) => `--${f}`),
+  ];
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: serverEnvironment(scratch),
+    detached: true,
+  });
   const stop = async () => {
     await stopGroup(child);
     rmSync(data, { recursive: true, force: true, maxRetries: 5 });
@@ -107,11 +127,21 @@ export async function startServer({ dir, port = 0, smokeTest = false, settings =
 /** Opens a page that can reach nothing but the loopback interface: the product must not need the network. */
 export async function openBrowser({ width = 1280, height = 800 } = {}) {
   const { chromium } = await import('playwright-core');
-  const args = ['--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'];
+  const args = [
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--disable-dev-shm-usage',
+  ];
   // Chromium's sandbox refuses to run as root.
   if (process.getuid?.() === 0) args.push('--no-sandbox');
   const browser = await chromium.launch({ executablePath: findChromium(), headless: true, args });
-  const context = await browser.newContext({ viewport: { width, height }, permissions: ['clipboard-read', 'clipboard-write'] });
+  const context = await browser.newContext({
+    viewport: { width, height },
+    permissions: ['clipboard-read', 'clipboard-write'],
+  });
   const external = [];
   const offLoopback = (url) => url.protocol.startsWith('http') && !['127.0.0.1', 'localhost'].includes(url.hostname);
   await context.route(offLoopback, (route) => {

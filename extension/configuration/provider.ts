@@ -35,14 +35,14 @@ class ConfigurationProvider implements vscode.DebugConfigurationProvider {
     return described ? [configurationFor(described)] : [];
   }
 
-  /** F5 without a launch.json comes here with nothing in the configuration. */
+  /** F5 without a launch.json comes here with nothing in the configuration, a configuration may lack only its program. */
   async resolveDebugConfiguration(
     folder: vscode.WorkspaceFolder | undefined,
     given: Configuration,
   ): Promise<Configuration | undefined | null> {
-    if (given.type) return given;
+    if (given.program !== undefined) return given;
     const described = await findDescription(folder);
-    if (described) return configurationFor(described);
+    if (described) return { ...configurationFor(described), ...given };
     return refuse(`Nothing to debug: this workspace has no ${descriptionFile} and no launch configuration.`, {
       title: 'Create launch.json',
       // Null makes VS Code open a new launch.json, with the debugger's initial configuration.

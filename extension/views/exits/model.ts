@@ -18,7 +18,7 @@ export class ExitsModel {
 }
 
 function groupName({ start, end }: Range): string {
-  return `Exits ${count(start)} to ${count(end - 1)}`;
+  return `Exits ${count(start + 1)} to ${count(end)}`;
 }
 
 /** `12  EPT violation` | `guest  touch+0x1f  write to guest-physical 0x5000` */

@@ -6,10 +6,10 @@ export interface Recorded<Row> {
 }
 
 /**
- * Rows that the adapter records one after another and never changes, fetched in aligned pages of 100 when they are
- * looked at and kept from then on. A list that has become shorter (restart, step back) is fetched anew.
+ * Rows that the adapter records one after another, numbered from 1, and never changes; fetched in aligned pages of 100
+ * when they are looked at and kept from then on. A list that has become shorter (restart, step back) is fetched anew.
  */
-export class RecordedRows<Row> {
+export class RecordedRows<Row extends { readonly n: number }> {
   private readonly pages = new Map<number, readonly Row[]>();
   private known = 0;
 
@@ -20,12 +20,11 @@ export class RecordedRows<Row> {
     return this.learn((await this.fetch(0, 0)).total);
   }
 
-  /** The rows of a range, oldest first; those beyond the end are left out. */
+  /** Rows number start + 1 to end, oldest first, without those that are not there (beyond the end, or long dropped). */
   async rows({ start, end }: Range): Promise<readonly Row[]> {
     const rows: Row[] = [];
     for (let page = Math.floor(start / PAGE); page * PAGE < end; page++) rows.push(...(await this.page(page)));
-    const first = Math.floor(start / PAGE) * PAGE;
-    return rows.slice(start - first, end - first);
+    return rows.filter(({ n }) => n > start && n <= end);
   }
 
   clear(): void {
@@ -38,7 +37,7 @@ export class RecordedRows<Row> {
     if (kept) return kept;
     const { total, rows } = await this.fetch(page * PAGE, PAGE);
     this.learn(total);
-    if (rows.length === PAGE) this.pages.set(page, rows);
+    if (total >= (page + 1) * PAGE) this.pages.set(page, rows);
     return rows;
   }
 

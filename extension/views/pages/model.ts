@@ -45,8 +45,8 @@ export class PagesModel {
       const rows = this.byPage.get(row.hpa);
       if (rows) rows.push(row);
       else this.byPage.set(row.hpa, [row]);
-      this.read++;
     }
+    this.read = total;
   }
 }
 

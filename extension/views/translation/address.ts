@@ -13,11 +13,11 @@ export function literalAddress(text: string): string | undefined {
 }
 
 /**
- * The address that an expression stands for: where its memory is when it has some (a pointer's target, an object's
+ * The address, in the form in which the adapter takes it, that an expression stands for: where its memory is when it has some (a pointer's target, an object's
  * place), else its value. Undefined when it is neither.
  */
 export function addressOf({ result, memoryReference }: Evaluation): string | undefined {
-  if (memoryReference && literal.test(memoryReference)) return memoryReference;
+  if (memoryReference) return memoryReference;
   const hexadecimal = /\b0x[0-9a-f]{1,16}\b/i.exec(result)?.[0];
   if (hexadecimal) return hexadecimal;
   return /^\d+$/.test(result) ? `0x${BigInt(result).toString(16)}` : undefined;
