@@ -31,3 +31,8 @@ export function combine(first: number | undefined, second: number): 'serial' | '
   if (a === 'page fault') return secondSerious ? 'double' : 'serial';
   return 'serial';
 }
+
+/** The program asks for something that this processor does not implement; ends the run with a clear message. */
+export class UnsupportedOperation extends Error {
+  override name = 'UnsupportedOperation';
+}

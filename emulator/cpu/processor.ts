@@ -45,6 +45,8 @@ export interface Processor {
   fault(vector: number, errorCode?: number): Error;
   /** Makes a #PF for this linear address; CR2 is written when it is delivered. */
   pageFault(linear: bigint, errorCode: number): Error;
+  /** Makes a fault-class #DB; `bits` are set in DR6 when it is delivered. */
+  debugFault(bits: bigint): Error;
   /** The reusable object to throw after a VM exit was taken: nothing of the instruction is committed after it. */
   exitTaken(): Error;
   /**
@@ -68,6 +70,13 @@ export interface Processor {
    * RIP was set. SDM vol. 3, "Event Injection".
    */
   inject(event: InjectedEvent): void;
+  /**
+   * An instruction or gate asks for a task switch (source: 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT). In non-root
+   * it exits; elsewhere hardware task switching does not exist here. Never returns: throws.
+   */
+  taskSwitch(selector: number, source: 0 | 1 | 2 | 3): never;
+  /** Makes the error that ends `run` with `unsupported`: something the processor does not implement. */
+  unsupported(description: string): Error;
   /** INIT: sets the state of SDM vol. 3, table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
   initialize(): void;
   /** The processor enters VMX abort shutdown; `run` reports it. SDM vol. 3, "VMX Aborts". */
@@ -145,7 +154,13 @@ export interface Virtualization {
    * `payload` is the linear address of a page fault, the DR6-format bits of a debug exception, else 0. CR2 and DR6 are
    * unchanged. `instructionLength` is that of INT1, INT3, INTO, else 0.
    */
-  exception(vector: number, errorCode: number | undefined, payload: bigint, type: number, instructionLength: number): ExitKind;
+  exception(
+    vector: number,
+    errorCode: number | undefined,
+    payload: bigint,
+    type: number,
+    instructionLength: number,
+  ): ExitKind;
   /** One point of an instruction boundary in non-root; None: no exit for it, the event is handled as outside VMX. */
   boundary(point: Boundary): ExitKind;
   /** Monitor trap flag in force: the processor executes one instruction at a time, then Boundary.MonitorTrap. */

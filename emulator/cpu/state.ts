@@ -83,10 +83,7 @@ export class CpuState {
     // Result 0 has even parity and a clear sign, result 1 odd parity and a clear sign: aux corrects the rest.
     this.view.setBigInt64(State.FLAGS_RESULT, zero ? 0n : 1n, true);
     const parityFix = zero ? 1 - parity : parity;
-    this.set32(
-      State.FLAGS_AUX,
-      (carry << 31) | ((carry ^ overflow) << 30) | (parityFix << 8) | (adjust << 3) | sign,
-    );
+    this.set32(State.FLAGS_AUX, (carry << 31) | ((carry ^ overflow) << 30) | (parityFix << 8) | (adjust << 3) | sign);
     this.set32(State.FLAGS_SYSTEM, Number(BigInt.asUintN(32, value) & ~ARITHMETIC & 0x3f7700n));
   }
 

@@ -189,7 +189,8 @@ export class Tlb {
       const tag = this.tagOf(address(bank) + index * TLB_ENTRY_SIZE);
       if (tag === NONE) continue;
       const size = BigInt(this.pageSize[bank * TLB_ENTRIES + index] ?? 4096);
-      if ((BigInt.asUintN(64, tag) & ~(size - 1n)) === (BigInt.asUintN(64, linear) & ~(size - 1n))) this.drop(bank, index);
+      if ((BigInt.asUintN(64, tag) & ~(size - 1n)) === (BigInt.asUintN(64, linear) & ~(size - 1n)))
+        this.drop(bank, index);
     }
   }
 

@@ -1,0 +1,89 @@
+import { LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS } from './address-width';
+
+/**
+ * What CPUID announces (SDM vol. 2, CPUID): exactly the features that exist. Family 6, model 94; no x87, MMX, SSE or
+ * XSAVE. Bits that depend on the processor's state are marked by `dynamic` and filled in by cpu/.
+ */
+export interface CpuidLeaf {
+  readonly leaf: number;
+  readonly eax: number;
+  readonly ebx: number;
+  readonly ecx: number;
+  readonly edx: number;
+}
+
+const bits = (...positions: number[]): number => positions.reduce((sum, position) => sum | (1 << position), 0) >>> 0;
+
+export const Leaf1 = { ECX_VMX: 1 << 5, EDX_APIC: 1 << 9 } as const;
+
+const SIGNATURE = 0x000506e3;
+/** CMPXCHG16B, MOVBE, POPCNT */
+const LEAF1_ECX = bits(13, 22, 23);
+/** DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, MTRR, PGE, CMOV, PAT, PSE-36 */
+const LEAF1_EDX = bits(2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17);
+/** CLFLUSH line of 8 quadwords, one logical processor */
+const LEAF1_EBX = (8 << 8) | (1 << 16);
+/** IA32_TSC_ADJUST, SMEP, CLFLUSHOPT, SMAP */
+const LEAF7_EBX = bits(1, 7, 20, 23);
+/** UMIP */
+const LEAF7_ECX = bits(2);
+/** LAHF/SAHF in 64-bit mode, LZCNT */
+const EXTENDED_ECX = bits(0, 5);
+/** SYSCALL, execute-disable, 1-GByte pages, RDTSCP, Intel 64 */
+const EXTENDED_EDX = bits(11, 20, 26, 27, 29);
+
+const leaf = (number: number, eax = 0, ebx = 0, ecx = 0, edx = 0): CpuidLeaf => ({ leaf: number, eax, ebx, ecx, edx });
+
+/** Four characters as a register holds them */
+function word(text: string, at: number): number {
+  let value = 0;
+  for (let i = 3; i >= 0; i--) value = (value << 8) | (at + i < text.length ? text.charCodeAt(at + i) : 0);
+  return value >>> 0;
+}
+
+const VENDOR = 'GenuineIntel';
+const BRAND = 'Undervisor virtual processor'.padEnd(48, '\0');
+const brandLeaf = (number: number): CpuidLeaf => {
+  const at = (number - 0x80000002) * 16;
+  return leaf(number, word(BRAND, at), word(BRAND, at + 4), word(BRAND, at + 8), word(BRAND, at + 12));
+};
+
+export const HIGHEST_BASIC_LEAF = 7;
+export const HIGHEST_EXTENDED_LEAF = 0x80000008;
+
+export const CPUID_LEAVES: readonly CpuidLeaf[] = [
+  leaf(0, HIGHEST_BASIC_LEAF, word(VENDOR, 0), word(VENDOR, 8), word(VENDOR, 4)),
+  leaf(1, SIGNATURE, LEAF1_EBX, LEAF1_ECX, LEAF1_EDX),
+  // Descriptor byte FFH: no cache information here, see leaf 4, which lists no cache.
+  leaf(2, 0x00ff0001),
+  leaf(3),
+  leaf(4),
+  leaf(5),
+  leaf(6),
+  leaf(7, 0, LEAF7_EBX, LEAF7_ECX),
+  leaf(0x80000000, HIGHEST_EXTENDED_LEAF),
+  leaf(0x80000001, 0, 0, EXTENDED_ECX, EXTENDED_EDX),
+  brandLeaf(0x80000002),
+  brandLeaf(0x80000003),
+  brandLeaf(0x80000004),
+  leaf(0x80000005),
+  leaf(0x80000006),
+  // Invariant TSC
+  leaf(0x80000007, 0, 0, 0, bits(8)),
+  leaf(0x80000008, PHYSICAL_ADDRESS_BITS | (LINEAR_ADDRESS_BITS << 8)),
+];
+
+const byNumber = new Map(CPUID_LEAVES.map((row) => [row.leaf, row]));
+const NOTHING = leaf(0);
+
+/**
+ * The leaf that CPUID answers with. Beyond the highest leaf of both ranges Intel's processors return the data of the
+ * highest basic leaf. Leaf 7 has only sub-leaf 0.
+ */
+export function cpuidLeaf(number: number, subleaf: number): CpuidLeaf {
+  const basic = number <= HIGHEST_BASIC_LEAF;
+  const extended = number >= 0x80000000 && number <= HIGHEST_EXTENDED_LEAF;
+  const answered = basic || extended ? number : HIGHEST_BASIC_LEAF;
+  if (answered === 7 && subleaf !== 0) return NOTHING;
+  return byNumber.get(answered) ?? NOTHING;
+}

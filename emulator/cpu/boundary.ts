@@ -1,0 +1,129 @@
+import { Rflags } from '../arch/flags';
+import { State } from '../memory/layout';
+import { Boundary, ExitKind } from './processor';
+import type { Cpu } from './cpu';
+
+/** Bits of State.PENDING_EVENTS */
+export const PendingEvent = { NMI: 1, INIT: 2, SIPI: 4, MONITOR_TRAP: 8 } as const;
+
+const SHADOW_STI = 1;
+const SHADOW_MOV_SS = 2;
+const SHADOW = SHADOW_STI | SHADOW_MOV_SS;
+const NMI_BLOCKED = 8;
+const INTERRUPT_FLAG = Number(Rflags.IF);
+/** B0 to B3 and BS, with bit 12 "enabled breakpoint" left to VT-x */
+const DEBUG_TRAPS = 0x400fn;
+const ACTIVE = 0;
+
+/**
+ * What happens between two instructions, in the manual's order of priority (SDM vol. 3, "Priority Among Concurrent
+ * Events"; for VT-x's own points the sections on the preemption timer, MTF and the window exits). True when something
+ * happened: the boundary is then looked at again.
+ */
+export function handleBoundary(cpu: Cpu): boolean {
+  const { state, virtualization } = cpu;
+  const { nonRoot } = virtualization;
+  const pending = state.get32(State.PENDING_EVENTS);
+  const blocking = state.get32(State.INTERRUPTIBILITY);
+
+  if (pending & PendingEvent.INIT && !virtualization.blocksInit) {
+    if (exits(cpu, Boundary.Init)) return true;
+    cpu.clearPending(PendingEvent.INIT);
+    cpu.initialize();
+    return true;
+  }
+  if (pending & PendingEvent.MONITOR_TRAP) {
+    cpu.clearPending(PendingEvent.MONITOR_TRAP);
+    if (exits(cpu, Boundary.MonitorTrap)) return true;
+  }
+  if ((blocking & SHADOW_MOV_SS) === 0) {
+    const traps = state.get64(State.PENDING_DEBUG) & DEBUG_TRAPS;
+    if (traps !== 0n) {
+      state.set64(State.PENDING_DEBUG, 0n);
+      cpu.deliverDebugTrap(traps);
+      return true;
+    }
+  }
+  if (nonRoot) {
+    if (virtualization.nextDeadline() <= cpu.clock && exits(cpu, Boundary.PreemptionTimer)) return true;
+    if ((blocking & SHADOW) === 0 && exits(cpu, Boundary.NmiWindow)) return true;
+  }
+  if (pending & PendingEvent.NMI && (blocking & SHADOW) === 0) {
+    if (exits(cpu, Boundary.Nmi)) return true;
+    if ((state.get32(State.INTERRUPTIBILITY) & NMI_BLOCKED) === 0) {
+      cpu.clearPending(PendingEvent.NMI);
+      cpu.wake();
+      cpu.deliverNmi();
+      return true;
+    }
+  }
+  return (blocking & SHADOW) === 0 && handleInterrupts(cpu, nonRoot);
+}
+
+/** Only in non-root operation can a point of the boundary exit. */
+function exits(cpu: Cpu, point: Boundary): boolean {
+  return cpu.virtualization.nonRoot && cpu.virtualization.boundary(point) === ExitKind.Taken;
+}
+
+function handleInterrupts(cpu: Cpu, nonRoot: boolean): boolean {
+  const enabled = (cpu.state.get32(State.FLAGS_SYSTEM) & INTERRUPT_FLAG) !== 0;
+  if (nonRoot && enabled && exits(cpu, Boundary.InterruptWindow)) return true;
+  if (cpu.interrupts.pendingVector() < 0) return false;
+  if (nonRoot && exits(cpu, Boundary.ExternalInterrupt)) return true;
+  if (!enabled) return false;
+  cpu.wake();
+  cpu.deliverInterrupt(cpu.interrupts.acknowledge());
+  return true;
+}
+
+/** True when the next instruction must be executed alone: a shadow ends, a trap follows, or RF is used up. */
+export function singleStep(cpu: Cpu): boolean {
+  const { state } = cpu;
+  return (
+    (state.get32(State.INTERRUPTIBILITY) & SHADOW) !== 0 ||
+    (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.TF | Rflags.RF)) !== 0 ||
+    cpu.virtualization.monitorTrap
+  );
+}
+
+/** What an instruction found when it began, for `finishInstruction`. */
+export interface InstructionStart {
+  shadow: number;
+  trap: boolean;
+  resume: boolean;
+  monitorTrap: boolean;
+}
+
+export function startInstruction(cpu: Cpu, start: InstructionStart): void {
+  const flags = cpu.state.get32(State.FLAGS_SYSTEM);
+  start.shadow = cpu.state.get32(State.INTERRUPTIBILITY) & SHADOW;
+  start.trap = (flags & Number(Rflags.TF)) !== 0;
+  start.resume = (flags & Number(Rflags.RF)) !== 0;
+  start.monitorTrap = cpu.virtualization.monitorTrap;
+}
+
+/**
+ * After one instruction: the shadow that it found ends (one that it opened stays), RF is cleared, a single-step trap
+ * becomes pending (SDM vol. 3, 17.3.1.4), and so does a monitor trap.
+ * @param keepsResume the instruction loaded RF itself (IRET)
+ * @param suppressesTrap no single-step trap follows it (INT n, SYSCALL: the handler's first instruction is not trapped)
+ */
+export function finishInstruction(
+  cpu: Cpu,
+  start: InstructionStart,
+  keepsResume: boolean,
+  suppressesTrap: boolean,
+): void {
+  const { state } = cpu;
+  if (start.shadow !== 0) {
+    const now = state.get32(State.INTERRUPTIBILITY);
+    // Two MOV SS in a row block only once; the shadow found at the start is over either way.
+    state.set32(State.INTERRUPTIBILITY, now & ~start.shadow);
+  }
+  if (start.resume && !keepsResume)
+    state.set32(State.FLAGS_SYSTEM, state.get32(State.FLAGS_SYSTEM) & ~Number(Rflags.RF));
+  if (start.trap && !suppressesTrap) state.set64(State.PENDING_DEBUG, state.get64(State.PENDING_DEBUG) | 0x4000n);
+  if (start.monitorTrap && cpu.virtualization.nonRoot) cpu.raisePending(PendingEvent.MONITOR_TRAP);
+}
+
+export const isActive = (cpu: Cpu): boolean => cpu.state.get32(State.ACTIVITY) === ACTIVE;

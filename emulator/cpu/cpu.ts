@@ -1,0 +1,552 @@
+import { Efer, Cr0 } from '../arch/control-registers';
+import { exceptionRow, Vector, vectorName } from '../arch/exceptions';
+import { Rflags } from '../arch/flags';
+import { InterruptionType } from '../arch/interruption';
+import { AccessRights } from '../arch/segments';
+import { EngineExit, type EngineControl, type EngineHost } from '../engine/host';
+import type { Instruction } from '../isa/instruction';
+import { linear as asLinear } from '../memory/address';
+import { Segment, State } from '../memory/layout';
+import { PagingContext } from '../memory/paging-context';
+import type { PhysicalMemory } from '../memory/physical';
+import { Tlb } from '../memory/tlb';
+import { pdpteValid, Walker, WalkFault } from '../memory/walker';
+import {
+  finishInstruction,
+  handleBoundary,
+  isActive,
+  PendingEvent,
+  singleStep,
+  startInstruction,
+  type InstructionStart,
+} from './boundary';
+import { deliverEvent } from './event-delivery';
+import { combine, ExitTaken, ProcessorFault, UnsupportedOperation } from './fault';
+import { LinearMemory, raiseEptFault } from './linear-memory';
+import {
+  ExitKind,
+  type HelperTable,
+  type InjectedEvent,
+  type InterruptSource,
+  type PortAccess,
+  type Processor,
+  type Virtualization,
+} from './processor';
+import { initState, resetState } from './reset';
+import { SlowPath } from './slow-path';
+import { CpuState } from './state';
+import type { Taps } from './taps';
+import { FaultKind, Translation } from './translation';
+
+/** Why `Cpu.run` returned. The processor is between two instructions. */
+export type CpuRunResult =
+  | { readonly why: 'budget' }
+  | { readonly why: 'breakpoint' }
+  | { readonly why: 'requested' }
+  /** HLT or wait-for-SIPI, and nothing of this processor can ever wake it: only another device or processor could */
+  | { readonly why: 'halted' }
+  /** Triple fault outside VMX non-root operation */
+  | { readonly why: 'shutdown'; readonly description: string }
+  | { readonly why: 'vmx-abort'; readonly code: number }
+  | { readonly why: 'unsupported'; readonly description: string };
+
+export interface CpuParts {
+  readonly index: number;
+  readonly physical: PhysicalMemory;
+  readonly ports: PortAccess;
+  readonly taps: Taps;
+  readonly interrupts: InterruptSource;
+  /** The machine's helper table: cpu/ and vmx/ merged */
+  readonly helpers: HelperTable;
+  /** Both are made with the processor in hand, because they call it. */
+  readonly engine: (host: EngineHost) => EngineControl;
+  readonly virtualization: (cpu: Processor) => Virtualization;
+}
+
+const ACTIVITY_HLT = 1;
+const ACTIVITY_SHUTDOWN = 2;
+const TWO_32 = 0x100000000;
+/** Rules that the run loop asks about before the helper; see `Processor.intercept`. */
+const ASKED_BEFORE = new Set(['VMX', 'VMCALL', 'VMFUNC', 'GETSEC']);
+/** Instructions after which no single-step trap follows */
+const NO_TRAP = new Set(['int_n', 'int3', 'into', 'int1', 'syscall', 'sysenter']);
+
+const BUDGET: CpuRunResult = { why: 'budget' };
+const BREAKPOINT: CpuRunResult = { why: 'breakpoint' };
+const REQUESTED: CpuRunResult = { why: 'requested' };
+const HALTED: CpuRunResult = { why: 'halted' };
+
+/** One logical processor: the run loop, events, and what helpers and VT-x need. SDM vol. 3, chapters 6 and 10. */
+export class Cpu implements Processor {
+  readonly index: number;
+  readonly state: CpuState;
+  readonly physical: PhysicalMemory;
+  readonly linear: LinearMemory;
+  readonly tlb: Tlb;
+  readonly walker: Walker;
+  readonly engine: EngineControl;
+  readonly ports: PortAccess;
+  readonly taps: Taps;
+  readonly virtualization: Virtualization;
+  readonly interrupts: InterruptSource;
+  readonly host: EngineHost;
+  nextRip = 0n;
+
+  private readonly helpers: HelperTable;
+  private readonly translation: Translation;
+  private readonly slowPath: SlowPath;
+  private readonly faultObject = new ProcessorFault('exception');
+  private readonly exitObject = new ExitTaken('VM exit');
+  private readonly start: InstructionStart = { shadow: 0, trap: false, resume: false, monitorTrap: false };
+  private readonly pdpteContext = new PagingContext();
+  private injected: InjectedEvent | undefined;
+  private stopping = false;
+  private ended: CpuRunResult | undefined;
+
+  constructor(parts: CpuParts) {
+    this.index = parts.index;
+    this.physical = parts.physical;
+    this.ports = parts.ports;
+    this.taps = parts.taps;
+    this.interrupts = parts.interrupts;
+    this.helpers = parts.helpers;
+    const { memory } = parts.physical;
+    this.state = new CpuState(memory);
+    this.tlb = new Tlb(memory);
+    this.walker = new Walker(parts.physical);
+    const engine = (): EngineControl => this.engine;
+    this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
+    this.slowPath = new SlowPath(this.translation, this.physical, this.tlb, engine);
+    this.host = this.slowPath;
+    this.linear = new LinearMemory(this, this.translation);
+    this.tlb.onFlush = (scope) => this.taps.tlbFlush?.(scope);
+    this.engine = parts.engine(this.host);
+    this.virtualization = parts.virtualization(this);
+  }
+
+  get realMode(): boolean {
+    return (this.state.get32(State.CR0) & 1) === 0;
+  }
+
+  get virtual8086(): boolean {
+    return !this.realMode && (this.state.get32(State.FLAGS_SYSTEM) & Number(Rflags.VM)) !== 0;
+  }
+
+  get longMode(): boolean {
+    return (this.state.get32(State.EFER) & Number(Efer.LMA)) !== 0;
+  }
+
+  get cpl(): number {
+    if (this.realMode) return 0;
+    if (this.state.get32(State.FLAGS_SYSTEM) & Number(Rflags.VM)) return 3;
+    return (this.state.segmentAccess(Segment.SS) >>> AccessRights.DPL_SHIFT) & 3;
+  }
+
+  get codeSize(): 16 | 32 | 64 {
+    const access = this.state.segmentAccess(Segment.CS);
+    if (this.longMode && access & AccessRights.LONG) return 64;
+    if (this.realMode || this.virtual8086) return 16;
+    return access & AccessRights.DEFAULT_BIG ? 32 : 16;
+  }
+
+  get now(): bigint {
+    return this.state.get64(State.RETIRED) + this.state.get64(State.CLOCK_IDLE);
+  }
+
+  /** `now` as a number, exact up to 2^53 */
+  get clock(): number {
+    return this.number(State.RETIRED) + this.number(State.CLOCK_IDLE);
+  }
+
+  /** Retired instructions as a number */
+  get retired(): number {
+    return this.number(State.RETIRED);
+  }
+
+  get tsc(): bigint {
+    const { state } = this;
+    return BigInt.asUintN(64, this.now + state.get64(State.TSC_ADJUST) + state.get64(State.TSC_OFFSET));
+  }
+
+  fault(vector: number, errorCode?: number): Error {
+    return this.faultObject.set(vector, errorCode, 0n);
+  }
+
+  pageFault(linear: bigint, errorCode: number): Error {
+    return this.faultObject.set(Vector.PF, errorCode, linear);
+  }
+
+  debugFault(bits: bigint): Error {
+    return this.faultObject.set(Vector.DB, undefined, bits);
+  }
+
+  exitTaken(): Error {
+    return this.exitObject;
+  }
+
+  unsupported(description: string): Error {
+    return new UnsupportedOperation(description);
+  }
+
+  intercept(insn: Instruction): void {
+    if (this.virtualization.nonRoot && this.virtualization.instruction(insn) === ExitKind.Taken) throw this.exitObject;
+  }
+
+  taskSwitch(selector: number, source: 0 | 1 | 2 | 3): never {
+    if (this.virtualization.nonRoot && this.virtualization.taskSwitch(selector, source) === ExitKind.Taken)
+      throw this.exitObject;
+    throw this.unsupported(`a hardware task switch to selector 0x${selector.toString(16)}`);
+  }
+
+  contextChanged(): void {
+    const moved = this.translation.changed();
+    this.engine.modeChanged();
+    if (moved) this.engine.translationChanged();
+  }
+
+  loadPdptes(cr3: bigint): boolean {
+    const { state, walker, pdpteContext } = this;
+    pdpteContext.set({ cr0: Cr0.PE, cr3, cr4: 0n, efer: 0n, eptp: state.get64(State.EPTP) });
+    const table = Number(cr3 & 0xffffffe0n);
+    if (!walker.walkGuestPhysical(pdpteContext, table, pdpteContext.eptAccessedDirty ? 3 : 1)) {
+      throw raiseEptFault(this, {
+        misconfiguration: walker.fault === WalkFault.EptMisconfiguration,
+        guestPhysical: BigInt(walker.guestPhysical),
+        linear: undefined,
+        qualification: BigInt(walker.qualification),
+      });
+    }
+    const values: bigint[] = [];
+    for (let i = 0; i < 4; i++) {
+      walker.tables.load(walker.hostPhysical + i * 8, 8);
+      const { low, high } = walker.tables;
+      if (!pdpteValid(low, high)) return false;
+      values.push((BigInt(high) << 32n) | BigInt(low));
+    }
+    values.forEach((value, i) => state.set64(State.PDPTE + i * 8, value));
+    return true;
+  }
+
+  inject(event: InjectedEvent): void {
+    this.injected = event;
+  }
+
+  /** Power-up state; see reset.ts. */
+  reset(): void {
+    this.ended = undefined;
+    this.injected = undefined;
+    resetState(this);
+  }
+
+  initialize(): void {
+    initState(this);
+  }
+
+  vmxAbort(code: number): void {
+    this.ended = { why: 'vmx-abort', code };
+  }
+
+  requestStop(): void {
+    this.stopping = true;
+  }
+
+  raisePending(event: number): void {
+    this.state.set32(State.PENDING_EVENTS, this.state.get32(State.PENDING_EVENTS) | event);
+  }
+
+  clearPending(event: number): void {
+    this.state.set32(State.PENDING_EVENTS, this.state.get32(State.PENDING_EVENTS) & ~event);
+  }
+
+  raiseNmi(): void {
+    this.raisePending(PendingEvent.NMI);
+  }
+
+  raiseInit(): void {
+    this.raisePending(PendingEvent.INIT);
+  }
+
+  /** HLT ends when an event is delivered. */
+  wake(): void {
+    if (this.state.get32(State.ACTIVITY) === ACTIVITY_HLT) this.state.set32(State.ACTIVITY, 0);
+  }
+
+  /**
+   * Runs at most `budget` instructions. Returns earlier as the result says, and also ('budget') after as many events
+   * without an instruction, so that a program that faults for ever cannot hold the caller.
+   * `skipBreakpoint`: the first instruction does not report its breakpoint.
+   */
+  run(budget: number, skipBreakpoint = false): CpuRunResult {
+    this.stopping = false;
+    const end = this.retired + budget;
+    let skip = skipBreakpoint;
+    let events = 0;
+    try {
+      for (;;) {
+        if (this.ended) return this.ended;
+        if (this.stopping) return REQUESTED;
+        const left = end - this.retired;
+        if (left <= 0 || events > budget) return BUDGET;
+        this.interrupts.advance(this.clock);
+        if (handleBoundary(this)) {
+          skip = false;
+          events++;
+          continue;
+        }
+        if (!isActive(this)) {
+          if (!this.idle()) return this.ended ?? HALTED;
+          events++;
+          continue;
+        }
+        const exit = this.execute(this.slice(left), skip);
+        if (exit === EngineExit.Breakpoint) return BREAKPOINT;
+        if (exit === EngineExit.Fault) events++;
+        skip = false;
+      }
+    } catch (error) {
+      if (error instanceof UnsupportedOperation) {
+        const at = `0x${this.state.rip.toString(16)}`;
+        return { why: 'unsupported', description: `${error.message}, at RIP ${at}` };
+      }
+      throw error;
+    }
+  }
+
+  deliverDebugTrap(bits: bigint): void {
+    this.wake();
+    this.deliver(Vector.DB, InterruptionType.HARDWARE_EXCEPTION, undefined, bits, 0);
+  }
+
+  deliverNmi(): void {
+    this.deliver(Vector.NMI, InterruptionType.NMI, undefined, 0n, 0);
+  }
+
+  deliverInterrupt(vector: number): void {
+    if (vector < 0) return;
+    this.deliver(vector, InterruptionType.EXTERNAL_INTERRUPT, undefined, 0n, 0);
+    this.taps.interrupt?.(vector);
+  }
+
+  /** How many instructions may run before something has to be looked at. */
+  private slice(left: number): number {
+    if (singleStep(this)) return 1;
+    const deadline = Math.min(this.interrupts.nextDeadline(), this.virtualization.nextDeadline());
+    return Math.max(1, Math.min(left, deadline - this.clock));
+  }
+
+  private execute(slice: number, skipBreakpoint: boolean): EngineExit {
+    const { state, engine, start } = this;
+    startInstruction(this, start);
+    const before = slice === 1 ? this.retired : -1;
+    const exit = engine.run(slice, skipBreakpoint);
+    switch (exit) {
+      case EngineExit.Budget:
+        if (before >= 0 && this.retired !== before) finishInstruction(this, start, false, false);
+        break;
+      case EngineExit.Helper:
+        // Within a longer slice nothing that `start` records can have changed: only helpers change it.
+        this.help(engine.instruction);
+        break;
+      case EngineExit.Fault:
+        this.handleFault();
+        break;
+      case EngineExit.Breakpoint:
+        break;
+    }
+    state.set32(State.FAULT, 0);
+    return exit;
+  }
+
+  private help(insn: Instruction): void {
+    const { state, start } = this;
+    const name = insn.row.helper ?? '';
+    const helper = this.helpers[name];
+    if (!helper) throw this.unsupported(`the instruction ${insn.row.mnemonic} (helper '${name}')`);
+    const { nonRoot } = this.virtualization;
+    this.nextRip = this.ripAfter(insn);
+    try {
+      if (insn.row.exit !== undefined && ASKED_BEFORE.has(insn.row.exit)) this.intercept(insn);
+      helper(this, insn);
+    } catch (error) {
+      this.unwind(error);
+      return;
+    }
+    state.rip = this.nextRip;
+    state.set64(State.RETIRED, state.get64(State.RETIRED) + 1n);
+    // After a VM entry the shadow, RF and traps are the guest's, as the VMCS says.
+    if (this.virtualization.nonRoot === nonRoot) finishInstruction(this, start, name === 'iret', NO_TRAP.has(name));
+    const { injected } = this;
+    if (injected) {
+      this.injected = undefined;
+      this.deliver(injected.vector, injected.type, injected.errorCode, 0n, injected.instructionLength, true);
+    }
+  }
+
+  private ripAfter(insn: Instruction): bigint {
+    const next = insn.rip + BigInt(insn.length);
+    return insn.codeSize === 64 ? BigInt.asUintN(64, next) : next & 0xffffffffn;
+  }
+
+  /** What a helper or a delivery threw: an exception is delivered, a VM exit needs nothing more. */
+  private unwind(error: unknown): void {
+    if (error === this.exitObject) return;
+    if (error !== this.faultObject) throw error;
+    const { vector, errorCode, payload } = this.faultObject;
+    this.deliver(vector, InterruptionType.HARDWARE_EXCEPTION, errorCode, payload, 0);
+  }
+
+  private handleFault(): void {
+    const { state } = this;
+    state.set32(State.FAULT, 0);
+    const kind: FaultKind = state.get32(State.FAULT_KIND);
+    switch (kind) {
+      case FaultKind.Device:
+        this.executeOnDevice();
+        return;
+      case FaultKind.EptViolation:
+      case FaultKind.EptMisconfiguration:
+        raiseEptFault(this, {
+          misconfiguration: kind === FaultKind.EptMisconfiguration,
+          guestPhysical: state.get64(State.FAULT_PHYSICAL),
+          linear: state.get64(State.FAULT_LINEAR),
+          qualification: state.get64(State.FAULT_QUALIFICATION),
+        });
+        return;
+      case FaultKind.FetchOutsideRam: {
+        const physical = state.get64(State.FAULT_PHYSICAL).toString(16);
+        throw this.unsupported(`fetching an instruction outside RAM, at physical address 0x${physical}`);
+      }
+      default: {
+        const vector = state.get32(State.FAULT_VECTOR);
+        const errorCode = exceptionRow(vector)?.errorCode ? state.get32(State.FAULT_ERROR) : undefined;
+        const payload = vector === Number(Vector.PF) ? state.get64(State.FAULT_LINEAR) : 0n;
+        this.deliver(vector, InterruptionType.HARDWARE_EXCEPTION, errorCode, payload, 0);
+      }
+    }
+  }
+
+  /** Repeats the one instruction whose access was found to reach a device; see SlowPath. */
+  private executeOnDevice(): void {
+    const { slowPath, start, engine } = this;
+    const before = this.retired;
+    startInstruction(this, start);
+    slowPath.deviceAllowed = true;
+    const exit = engine.run(1, true);
+    slowPath.deviceAllowed = false;
+    if (exit === EngineExit.Fault) this.handleFault();
+    else if (exit === EngineExit.Helper) this.help(engine.instruction);
+    else if (this.retired !== before) finishInstruction(this, start, false, false);
+  }
+
+  /**
+   * Delivers an event, and whatever its delivery raises, up to the triple fault (SDM vol. 3, 6.15, "Interrupt 8").
+   * `checked`: VM-entry injection, which no exception bitmap intercepts.
+   */
+  private deliver(
+    vector: number,
+    type: number,
+    errorCode: number | undefined,
+    payload: bigint,
+    length: number,
+    checked = false,
+  ): void {
+    const { virtualization, state } = this;
+    let current = { vector, type, errorCode, payload, length };
+    let asked = checked;
+    const history = [vectorName(vector)];
+    for (;;) {
+      const exception = current.type === Number(InterruptionType.HARDWARE_EXCEPTION);
+      if (exception && !asked && this.exceptionExits(current.vector, current.errorCode, current.payload)) return;
+      if (exception && !checked) this.recordException(current.vector, current.payload);
+      if (virtualization.nonRoot)
+        virtualization.beginDelivery(current.vector, current.type, current.errorCode, current.length);
+      try {
+        this.nextRip = state.rip;
+        const returnRip = state.rip + BigInt(current.length);
+        deliverEvent(this, { ...current, returnRip });
+        state.rip = this.nextRip;
+        virtualization.endDelivery();
+        if (exception) this.taps.exception?.(current.vector, current.errorCode, asLinear(current.payload));
+        return;
+      } catch (error) {
+        if (error === this.exitObject) return;
+        if (error !== this.faultObject) throw error;
+      }
+      const second = {
+        vector: this.faultObject.vector,
+        errorCode: this.faultObject.errorCode,
+        payload: this.faultObject.payload,
+      };
+      history.push(vectorName(second.vector));
+      if (this.exceptionExits(second.vector, second.errorCode, second.payload)) return;
+      const first = current.type === Number(InterruptionType.HARDWARE_EXCEPTION) ? current.vector : undefined;
+      checked = false;
+      switch (combine(first, second.vector)) {
+        case 'triple':
+          this.shutDown(history);
+          return;
+        case 'double':
+          current = {
+            vector: Vector.DF,
+            type: InterruptionType.HARDWARE_EXCEPTION,
+            errorCode: 0,
+            payload: 0n,
+            length: 0,
+          };
+          history.push('#DF');
+          asked = false;
+          break;
+        case 'serial':
+          current = { ...second, type: InterruptionType.HARDWARE_EXCEPTION, length: 0 };
+          asked = true;
+          break;
+      }
+    }
+  }
+
+  private exceptionExits(vector: number, errorCode: number | undefined, payload: bigint): boolean {
+    const { virtualization } = this;
+    if (!virtualization.nonRoot) return false;
+    const type = InterruptionType.HARDWARE_EXCEPTION;
+    return virtualization.exception(vector, errorCode, payload, type, 0) === ExitKind.Taken;
+  }
+
+  /** CR2 for #PF; DR6 and DR7.GD for #DB (SDM vol. 3, 17.2.3). */
+  private recordException(vector: number, payload: bigint): void {
+    const { state } = this;
+    if (vector === Number(Vector.PF)) state.cr2 = payload;
+    if (vector !== Number(Vector.DB)) return;
+    state.set64(State.DR + 32, state.get64(State.DR + 32) | payload);
+    state.set64(State.DR + 40, state.get64(State.DR + 40) & ~0x2000n);
+    state.set64(State.DEBUGCTL, state.get64(State.DEBUGCTL) & ~1n);
+  }
+
+  private shutDown(history: readonly string[]): void {
+    const { virtualization, state } = this;
+    if (virtualization.nonRoot && virtualization.tripleFault() === ExitKind.Taken) return;
+    state.set32(State.ACTIVITY, ACTIVITY_SHUTDOWN);
+    const at = `${state.segmentSelector(Segment.CS).toString(16)}:0x${state.rip.toString(16)}`;
+    this.ended = { why: 'shutdown', description: `triple fault at ${at}: ${history.join(', then ')}` };
+    this.taps.tripleFault?.();
+  }
+
+  /** Not active: the clock jumps to the next event. False when there can be none. */
+  private idle(): boolean {
+    const { state, virtualization } = this;
+    if (state.get32(State.ACTIVITY) !== ACTIVITY_HLT && !virtualization.nonRoot) return false;
+    const enabled = (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.IF)) !== 0;
+    const interrupt = enabled || virtualization.nonRoot ? this.interrupts.nextDeadline() : Infinity;
+    const deadline = Math.min(interrupt, virtualization.nextDeadline());
+    if (deadline === Infinity) return false;
+    const { clock } = this;
+    if (deadline > clock) {
+      const idle = state.get64(State.CLOCK_IDLE) + BigInt(Math.ceil(deadline) - clock);
+      state.set64(State.CLOCK_IDLE, idle);
+    }
+    return true;
+  }
+
+  private number(offset: number): number {
+    return this.state.get32(offset) + this.state.get32(offset + 4) * TWO_32;
+  }
+}

@@ -1,0 +1,79 @@
+import { Cr4 } from '../../arch/control-registers';
+import { cpuidLeaf, Leaf1 } from '../../arch/cpuid';
+import { Vector } from '../../arch/exceptions';
+import { ApicBase } from '../../arch/msrs';
+import { State } from '../../memory/layout';
+import { readMsr, writeMsr } from '../msr';
+import type { Helper, HelperTable, Processor } from '../processor';
+import { requirePrivilege } from './operands';
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RBX = 3;
+const LOW = 0xffffffffn;
+
+const cpuid: Helper = (cpu, insn) => {
+  cpu.intercept(insn);
+  const { state } = cpu;
+  const number = Number(state.gpr(RAX) & LOW);
+  const row = cpuidLeaf(number, Number(state.gpr(RCX) & LOW));
+  let { ebx, ecx, edx } = row;
+  if (row.leaf === 1) {
+    ebx |= cpu.index << 24;
+    if (cpu.virtualization.present) ecx |= Leaf1.ECX_VMX;
+    if ((state.get64(State.APIC_BASE) & ApicBase.ENABLE) === 0n) edx &= ~Leaf1.EDX_APIC;
+  }
+  state.setGpr(RAX, BigInt(row.eax >>> 0));
+  state.setGpr(RBX, BigInt(ebx >>> 0));
+  state.setGpr(RCX, BigInt(ecx >>> 0));
+  state.setGpr(RDX, BigInt(edx >>> 0));
+};
+
+const rdmsr: Helper = (cpu, insn) => {
+  requirePrivilege(cpu);
+  cpu.intercept(insn);
+  const value = readMsr(cpu, Number(cpu.state.gpr(RCX) & LOW));
+  if (value === undefined) throw cpu.fault(Vector.GP, 0);
+  setPair(cpu, value);
+};
+
+const wrmsr: Helper = (cpu, insn) => {
+  requirePrivilege(cpu);
+  cpu.intercept(insn);
+  const { state } = cpu;
+  const value = ((state.gpr(RDX) & LOW) << 32n) | (state.gpr(RAX) & LOW);
+  if (!writeMsr(cpu, Number(state.gpr(RCX) & LOW), value)) throw cpu.fault(Vector.GP, 0);
+};
+
+/** EDX:EAX; the upper halves of both registers are cleared. */
+function setPair(cpu: Processor, value: bigint): void {
+  cpu.state.setGpr(RAX, value & LOW);
+  cpu.state.setGpr(RDX, (value >> 32n) & LOW);
+}
+
+function checkTimeStamp(cpu: Processor): void {
+  if (cpu.state.cr4 & Cr4.TSD && cpu.cpl !== 0) throw cpu.fault(Vector.GP, 0);
+}
+
+const rdtsc: Helper = (cpu, insn) => {
+  checkTimeStamp(cpu);
+  cpu.intercept(insn);
+  setPair(cpu, cpu.tsc);
+};
+
+const rdtscp: Helper = (cpu, insn) => {
+  checkTimeStamp(cpu);
+  cpu.intercept(insn);
+  setPair(cpu, cpu.tsc);
+  cpu.state.setGpr(RCX, cpu.state.get64(State.TSC_AUX) & LOW);
+};
+
+/** No performance counters are announced, so every counter number is invalid (SDM vol. 2, RDPMC). */
+const rdpmc: Helper = (cpu, insn) => {
+  requirePrivilege(cpu);
+  cpu.intercept(insn);
+  throw cpu.fault(Vector.GP, 0);
+};
+
+export const modelSpecificHelpers: HelperTable = { cpuid, rdmsr, wrmsr, rdtsc, rdtscp, rdpmc };
