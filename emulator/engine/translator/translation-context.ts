@@ -36,6 +36,7 @@ export class TranslationContext extends Context {
   private hostAddress: Value | undefined;
   private endLabel: Label | undefined;
   private ended = false;
+  private targetChecked = false;
 
   constructor(private readonly region: RegionEmitter) {
     super(region.f);
@@ -46,7 +47,7 @@ export class TranslationContext extends Context {
     this.current = instruction;
     this.flagsLive = flagsLive;
     this.displacement = this.operandAddress = this.hostAddress = undefined;
-    this.ended = false;
+    this.ended = this.targetChecked = false;
     const { meaning } = instruction.row;
     if (!meaning) throw new Error(`${instruction.row.mnemonic} has no meaning to translate`);
     this.endLabel = mayFinish ? this.f.block() : undefined;
@@ -56,6 +57,7 @@ export class TranslationContext extends Context {
       this.f.end();
       // Arrived at with the flags of either path
       this.forgetFlags();
+      if (this.ended) this.region.goTo(this.following);
     }
     this.f.releaseTemporaries();
     return this.ended;
@@ -99,7 +101,7 @@ export class TranslationContext extends Context {
     const width = this.widthOf(operand);
     const { kind, type } = parseOperandCode(this.operandCode(operand));
     if (this.isMemory(operand)) return this.loadLinear(this.operandLinear(), width);
-    if (kind === 'I' || kind === 'sI') return this.truncateConstant(this.instruction.immediate, width);
+    if (kind === 'I' || kind === 'sI') return this.truncateConstant(this.immediateOf(operand), width);
     if (kind === 'fixed' && type === '1') return this.k(width, 1);
     const { register, high } = this.registerOf(operand, width);
     const value = this.gpr(register);
@@ -133,6 +135,12 @@ export class TranslationContext extends Context {
     // Without REX, byte registers 4..7 are AH, CH, DH, BH (SDM vol. 2, table 3-1)
     const high = width === 8 && instruction.rex === 0 && register >= 4 && register < 8;
     return { register: high ? register - 4 : register, high };
+  }
+
+  /** Only ENTER has two immediates. */
+  private immediateOf(operand: number): bigint {
+    const earlier = this.row.operands.slice(0, operand).some((code) => parseOperandCode(code).kind === 'I');
+    return earlier ? BigInt(this.instruction.immediate2) : this.instruction.immediate;
   }
 
   private truncateConstant(value: bigint, width: Width): Value {
@@ -205,6 +213,10 @@ export class TranslationContext extends Context {
 
   store(segment: SegmentUse, offset: Value, width: Width, value: Value): void {
     this.storeLinear(this.f.let(this.linear(segment, offset)), width, value);
+  }
+
+  probeForWrite(segment: SegmentUse, offset: Value, width: Width): void {
+    this.translateLinear(this.f.let(this.linear(segment, offset)), width, Access.Write);
   }
 
   /** Only FS and GS have a base in 64-bit mode (SDM vol. 1, 3.4.2.1). */
@@ -296,6 +308,10 @@ export class TranslationContext extends Context {
     this.f.store32(i32(State.FLAGS_SYSTEM), value);
   }
 
+  protectedMode(): Value {
+    return i32(1);
+  }
+
   // Ends
 
   nextRip(): Value {
@@ -332,12 +348,18 @@ export class TranslationContext extends Context {
   }
 
   /** A target that is not canonical faults at this instruction: the interpreter raises it. */
-  jumpTo(target: Value): void {
+  checkTarget(target: Value): void {
     const { f } = this;
-    const to = f.copy(f.zeroExtend(target));
+    const to = f.let(f.zeroExtend(target));
     f.if(f.ne(f.shrS(f.shl(to, i64(16)), i64(16)), to));
     this.region.leaveBefore(this.instruction);
     f.end();
+    this.targetChecked = true;
+  }
+
+  jumpTo(target: Value): void {
+    const to = this.f.copy(this.f.zeroExtend(target));
+    if (!this.targetChecked) this.checkTarget(to);
     this.commit();
     this.region.goToValue(to);
     this.ended = true;
