@@ -1,0 +1,143 @@
+import type { Taps } from '../../emulator/cpu/taps';
+import type {
+  AddressSpace,
+  Context,
+  LeftRecord,
+  Machine,
+  MachineConfiguration,
+  Registers,
+  RunResult,
+} from '../../emulator/machine/api';
+import { hostPhysical, type HostPhysicalAddress } from '../../emulator/memory/address';
+
+/** A context of a machine that does not compute: registers and memory are what the test puts there. */
+export class StillContext implements Context {
+  readonly values = new Map<string, bigint>([
+    ['rip', 0n],
+    ['rsp', 0n],
+  ]);
+  readonly memory = new Map<bigint, Uint8Array>();
+  readonly since = 0;
+  lastLeft: LeftRecord | undefined;
+
+  constructor(
+    readonly id: number,
+    readonly vmcs: HostPhysicalAddress | undefined,
+  ) {}
+
+  readonly vcpu = 0;
+  get root(): boolean {
+    return this.vmcs === undefined;
+  }
+
+  readonly registers: Registers = {
+    names: () => [...this.values.keys()],
+    read: (name) => this.values.get(name),
+    write: (name, value) => {
+      if (!this.values.has(name)) return false;
+      this.values.set(name, value);
+      return true;
+    },
+  };
+
+  get space(): AddressSpace {
+    return { kind: 'linear', cr0: 1n, cr3: BigInt(this.id), cr4: 0n, efer: 0n, eptp: 0n, codeSize: 64 };
+  }
+
+  put(address: bigint, bytes: Uint8Array | readonly number[]): void {
+    this.memory.set(address, Uint8Array.from(bytes));
+  }
+
+  byte(address: bigint): number | undefined {
+    for (const [start, bytes] of this.memory) {
+      if (address >= start && address < start + BigInt(bytes.length)) return bytes[Number(address - start)];
+    }
+    return undefined;
+  }
+}
+
+/** A scripted machine for unit tests of the adapter: each `run` takes the next step of the script. */
+export class StillMachine implements Machine {
+  readonly configuration: MachineConfiguration = {
+    memory: 1,
+    kernel: { name: 'none', bytes: new Uint8Array() },
+    modules: [],
+    commandLine: '',
+    translator: false,
+  };
+  instructions = 0;
+  translatorEnabled = false;
+  readonly contexts: StillContext[] = [];
+  /** Index in `contexts` */
+  current = 0;
+  order: StillContext[] = [];
+  script: ((limit: number, over: boolean) => RunResult)[] = [];
+  breakpoints: ReadonlySet<bigint> = new Set();
+  readonly taps: Taps[] = [];
+  stopRequested = false;
+
+  constructor(vmcs: readonly (bigint | undefined)[]) {
+    vmcs.forEach((address, id) =>
+      this.contexts.push(new StillContext(id, address === undefined ? undefined : hostPhysical(address))),
+    );
+  }
+
+  readonly vcpus = [{ index: 0, registers: { names: () => [], read: () => undefined, write: () => false }, halted: false }];
+
+  addTaps(taps: Taps): () => void {
+    this.taps.push(taps);
+    return () => undefined;
+  }
+  onSerial(): () => void {
+    return () => undefined;
+  }
+  serialInput(): void {}
+  run(limit: number, over = false): RunResult {
+    const step = this.script.shift();
+    if (!step) throw new Error('the script is at its end');
+    return step(limit, over);
+  }
+  requestStop(): void {
+    this.stopRequested = true;
+  }
+  setBreakpoints(addresses: ReadonlySet<bigint>): void {
+    this.breakpoints = addresses;
+  }
+  readMemory(space: AddressSpace, address: bigint, length: number): Uint8Array {
+    const context = this.contexts[Number(space.cr3)];
+    const bytes: number[] = [];
+    for (let index = 0; index < length; index++) {
+      const byte = context?.byte(address + BigInt(index));
+      if (byte === undefined) break;
+      bytes.push(byte);
+    }
+    return Uint8Array.from(bytes);
+  }
+  writeMemory(space: AddressSpace, address: bigint, bytes: Uint8Array): number {
+    this.contexts[Number(space.cr3)]?.put(address, bytes);
+    return bytes.length;
+  }
+  walk() {
+    return { steps: [], hostPhysical: undefined, guestPhysical: undefined, failure: 'a still machine has no tables' };
+  }
+  running(): StillContext {
+    const context = this.contexts[this.current];
+    if (!context) throw new Error('no such context');
+    return context;
+  }
+  interrupted(): readonly StillContext[] {
+    return this.order;
+  }
+  readVmcs(): undefined {
+    return undefined;
+  }
+  writeVmcs(): boolean {
+    return false;
+  }
+  decode(): undefined {
+    return undefined;
+  }
+  stateHash(): string {
+    return '';
+  }
+}
