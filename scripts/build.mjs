@@ -8,6 +8,7 @@ const root = path.resolve(import.meta.dirname, '..');
 const common = { bundle: true, platform: 'node', target: 'node20', format: 'cjs', sourcemap: true, logLevel: 'warning' };
 const entries = [
   { in: 'extension/extension.ts', out: 'dist/extension.js', external: ['vscode'] },
+  { in: 'extension/inline-adapter.ts', out: 'dist/inline-adapter.js', external: ['vscode'] },
   { in: 'debug-adapter/edge/stdio.ts', out: 'dist/adapter.js' },
   { in: 'debug-adapter/edge/cli.ts', out: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } },
 ];

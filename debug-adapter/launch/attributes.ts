@@ -65,6 +65,7 @@ export const attributes: readonly Attribute[] = [
   { name: 'memory', check: mebibytes, described: true },
   { name: 'stopOnEntry', check: entryStop, described: false },
   { name: 'translator', check: flag, described: true },
+  { name: 'build', check: text, described: true },
   { name: 'noDebug', check: flag, described: false },
 ];
 

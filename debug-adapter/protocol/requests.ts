@@ -20,6 +20,8 @@ export interface LaunchArguments {
   stopOnEntry?: boolean | string;
   /** Default true */
   translator?: boolean;
+  /** Shell command that makes missing images, for clients that can run one; the adapter itself runs none */
+  build?: string;
   noDebug?: boolean;
 }
 

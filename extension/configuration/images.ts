@@ -1,22 +1,24 @@
-/** What the extension needs to know of an undervisor.json; the adapter reads and checks the whole of it. */
+/** What the extension needs to know of an undervisor.json or a launch; the adapter reads and checks the whole of it. */
 export interface Description {
-  /** Image files, relative to the description's folder */
+  /** Files of the images, as written */
   readonly images: readonly string[];
-  /** Shell command that makes them, run in the description's folder */
+  /** Shell command that makes them */
   readonly build?: string;
 }
 
 export const descriptionFile = 'undervisor.json';
 
-/** Reads a description leniently: what is wrong with it is the adapter's to say. */
+/** Reads the text of an undervisor.json leniently: what is wrong with it is the adapter's to say. */
 export function readDescription(text: string): Description {
-  let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    return descriptionOf(JSON.parse(text));
   } catch {
     return { images: [] };
   }
-  const { program, modules, symbols, build } = (parsed ?? {}) as Record<string, unknown>;
+}
+
+export function descriptionOf(attributes: unknown): Description {
+  const { program, modules, symbols, build } = (attributes ?? {}) as Record<string, unknown>;
   return {
     images: [program, ...files(modules), ...files(symbols)].filter((file) => typeof file === 'string'),
     ...(typeof build === 'string' && { build }),

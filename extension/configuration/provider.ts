@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { debugType } from '../session/active-session';
 import { runBuild } from './build';
-import { descriptionFile, readDescription } from './images';
+import { descriptionFile, descriptionOf, readDescription, type Description } from './images';
 
 type Configuration = vscode.DebugConfiguration;
 
@@ -63,9 +63,16 @@ class ConfigurationProvider implements vscode.DebugConfigurationProvider {
       const entries: unknown = given[list];
       if (Array.isArray(entries)) configuration[list] = entries.map((entry: unknown) => absoluteFile(base, entry));
     }
-    const described = program.path.endsWith('.json') ? vscode.Uri.joinPath(program, '..') : program;
-    return (await buildMissing(described)) ? configuration : undefined;
+    const file = program.path.endsWith('.json') ? program : vscode.Uri.joinPath(program, descriptionFile);
+    const complete = (await exists(file))
+      ? await buildMissing(vscode.Uri.joinPath(file, '..'), file, await readText(file))
+      : await buildMissing(base, undefined, descriptionOf(configuration));
+    return complete ? configuration : undefined;
   }
+}
+
+async function readText(file: vscode.Uri): Promise<Description> {
+  return readDescription(new TextDecoder().decode(await vscode.workspace.fs.readFile(file)));
 }
 
 function absolute(base: vscode.Uri, file: string): vscode.Uri {
@@ -77,22 +84,27 @@ function absoluteFile(base: vscode.Uri, entry: unknown): unknown {
   return typeof file === 'string' ? { ...(entry as object), file: absolute(base, file).fsPath } : entry;
 }
 
-/** False when images are missing and could not be built; the user has been told. */
-async function buildMissing(folder: vscode.Uri): Promise<boolean> {
-  const file = vscode.Uri.joinPath(folder, descriptionFile);
-  if (!(await exists(file))) return true;
-  const { images, build } = readDescription(new TextDecoder().decode(await vscode.workspace.fs.readFile(file)));
+/**
+ * Builds the images in `folder` when some are missing and there is a command for it. False when the session cannot
+ * start; the user has been told. `file` is the description that names them.
+ */
+async function buildMissing(
+  folder: vscode.Uri,
+  file: vscode.Uri | undefined,
+  { images, build }: Description,
+): Promise<boolean> {
   const missing = await missingOf(folder, images);
   if (missing.length === 0) return true;
-  if (build && !(await runBuild(build, folder.fsPath))) return false;
-  const still = build ? await missingOf(folder, images) : missing;
+  // Without a command the adapter says which file is missing; it is the one that knows where it looked.
+  if (build === undefined && !file) return true;
+  if (build !== undefined && !(await runBuild(build, folder.fsPath))) return false;
+  const still = build === undefined ? missing : await missingOf(folder, images);
   if (still.length === 0) return true;
-  const why = build ? `"${build}" did not make it.` : `${descriptionFile} names no "build" command that would make it.`;
-  await refuse(`Image ${still.join(', ')} is missing. ${why}`, {
-    title: `Open ${descriptionFile}`,
-    action: () => vscode.window.showTextDocument(file),
-    value: undefined,
-  });
+  const why = build === undefined ? 'No "build" command is given that would make it.' : `"${build}" did not make it.`;
+  const title = file ? `Open ${descriptionFile}` : 'Open launch.json';
+  const action = () =>
+    file ? vscode.window.showTextDocument(file) : vscode.commands.executeCommand('workbench.action.debug.configure');
+  void refuse(`Image ${still.join(', ')} is missing. ${why}`, { title, action, value: undefined });
   return false;
 }
 
