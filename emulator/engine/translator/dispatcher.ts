@@ -19,8 +19,8 @@ import {
 /** Exports of the dispatcher module. */
 export interface Dispatcher {
   /** Runs regions from State.RIP until one leaves or none is known; returns what is left of the budget. */
-  run(left: number): number;
-  condition(code: number, kind: number, a: bigint, b: bigint): number;
+  readonly run: (this: void, left: number) => number;
+  readonly condition: (this: void, code: number, kind: number, a: bigint, b: bigint) => number;
   /** For the table: the host's refill as a WebAssembly function */
   refill: CallableFunction;
 }

@@ -1,4 +1,3 @@
-import { effectsOf, type Effects } from '../../isa/effects';
 import type { Instruction } from '../../isa/instruction';
 import { State } from '../../memory/layout';
 import { i32, i64, type Value } from '../../wasm/expression';
@@ -7,6 +6,7 @@ import { encodeModule } from '../../wasm/module';
 import { I32, I64, Op } from '../../wasm/opcodes';
 import type { Access } from '../host';
 import type { Block, BlockGraph } from './blocks';
+import { instructionEffects } from './instruction-effects';
 import type { LazyFlags } from './lazy-flags';
 import { EXIT_INDEX, EXIT_REGION, FUNCTION_TYPES, Leave, NORMALIZE, REASON, TableSlot, TypeIndex } from './linkage';
 import { structure, type Sequence } from './structure';
@@ -106,13 +106,7 @@ export class RegionEmitter {
 
   private endsIndirect(block: Block): boolean {
     const last = block.instructions.at(-1);
-    return last !== undefined && this.effects(last).ending === 'jumpTo';
-  }
-
-  private effects(instruction: Instruction): Effects {
-    const size = instruction.operandSize === 8 ? 32 : instruction.operandSize;
-    const repeat = instruction.repne ? 'repne' : instruction.rep ? 'rep' : 'none';
-    return effectsOf(instruction.row, size, instruction.isMemory, repeat);
+    return last !== undefined && instructionEffects(last).ending === 'jumpTo';
   }
 
   // Control flow
@@ -220,7 +214,7 @@ export class RegionEmitter {
     let ended = false;
     block.instructions.forEach((instruction, k) => {
       this.notExecuted = count - k;
-      ended = this.context.translate(instruction, live[k]!, this.effects(instruction).finishes);
+      ended = this.context.translate(instruction, live[k]!, instructionEffects(instruction).finishes);
     });
     if (ended) return;
     if (block.leavesAt !== undefined) this.leaveAt({ rip: block.leavesAt, notExecuted: 0 });
@@ -233,7 +227,7 @@ export class RegionEmitter {
     let after = true;
     for (let k = block.instructions.length - 1; k >= 0; k--) {
       live[k] = after;
-      const effects = this.effects(block.instructions[k]!);
+      const effects = instructionEffects(block.instructions[k]!);
       if (effects.readsFlags || effects.canRaise) after = true;
       else if (effects.overwritesFlags) after = false;
     }

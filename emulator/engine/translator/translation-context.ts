@@ -7,6 +7,7 @@ import { State, TLB_ADDEND, TLB_READ, TLB_WRITE } from '../../memory/layout';
 import { i32, i64, type Value } from '../../wasm/expression';
 import type { Label } from '../../wasm/function-builder';
 import { Access } from '../host';
+import { repeatPrefixOf } from './instruction-effects';
 import { conditionOf, lazyKind, normalOf, type FlagProducer } from './lazy-flags';
 import { loadOpcode, storeOpcode } from './memory-opcodes';
 import type { RegionEmitter } from './region-emitter';
@@ -87,7 +88,7 @@ export class TranslationContext extends Context {
   }
 
   get repeatPrefix(): RepeatPrefix {
-    return this.instruction.repne ? 'repne' : this.instruction.rep ? 'rep' : 'none';
+    return repeatPrefixOf(this.instruction);
   }
 
   // Operands
@@ -153,7 +154,7 @@ export class TranslationContext extends Context {
   }
 
   baseIsStackPointer(): Value {
-    return i32(this.instruction.isMemory && this.instruction.base === Register.SP ? 1 : 0);
+    return i32(this.instruction.isMemory && this.instruction.base === Number(Register.SP) ? 1 : 0);
   }
 
   effectiveAddress(): Value {

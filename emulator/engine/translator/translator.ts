@@ -1,4 +1,3 @@
-import { effectsOf } from '../../isa/effects';
 import type { Instruction } from '../../isa/instruction';
 import { JUMP_CACHE, State, TLB_ADDEND, TLB_BASE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_EXECUTE } from '../../memory/layout';
 import type { MachineMemory } from '../../memory/machine-memory';
@@ -17,6 +16,7 @@ import {
   REASON,
   TableSlot,
 } from './linkage';
+import { instructionEffects } from './instruction-effects';
 import { RegionCache, type Region } from './region-cache';
 
 /** What the translator needs from the engine. */
@@ -151,7 +151,7 @@ export class Translator {
     for (;;) {
       view.setInt32(REASON, Leave.None, true);
       left = this.dispatcher.run(left);
-      if (view.getInt32(REASON, true) === Leave.Region) {
+      if (view.getInt32(REASON, true) === Number(Leave.Region)) {
         left += this.leaveRegion();
         break;
       }
@@ -186,9 +186,7 @@ function flowOf(instruction: Instruction): Flow {
   if (!row.meaning || instruction.codeSize !== 64) {
     return { kind: 'leave' };
   }
-  const size = instruction.operandSize === 8 ? 32 : instruction.operandSize;
-  const repeat = instruction.repne ? 'repne' : instruction.rep ? 'rep' : 'none';
-  const { ending } = effectsOf(row, size, instruction.isMemory, repeat);
+  const { ending } = instructionEffects(instruction);
   const next = BigInt.asUintN(64, instruction.rip + BigInt(instruction.length));
   const target = BigInt.asUintN(64, next + instruction.immediate);
   const calls = row.mnemonic.toUpperCase() === 'CALL';
