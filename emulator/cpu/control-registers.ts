@@ -72,7 +72,6 @@ export function writeCr3(cpu: Processor, value: bigint): void {
   state.cr3 = value;
   cpu.tlb.flushVpid(vpid(cpu), true);
   cpu.contextChanged();
-  cpu.engine.translationChanged();
   cpu.taps.controlRegister?.(3, value);
 }
 
@@ -89,7 +88,6 @@ export function writeCr4(cpu: Processor, requested: bigint): void {
   state.cr4 = value;
   if ((value ^ old) & CR4_FLUSH) cpu.tlb.flushVpid(vpid(cpu));
   cpu.contextChanged();
-  cpu.engine.translationChanged();
   cpu.taps.controlRegister?.(4, value);
 }
 

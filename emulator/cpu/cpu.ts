@@ -119,7 +119,10 @@ export class Cpu implements Processor {
     this.slowPath = new SlowPath(this.translation, this.physical, this.tlb, engine);
     this.host = this.slowPath;
     this.linear = new LinearMemory(this, this.translation);
-    this.tlb.onFlush = (scope) => this.taps.tlbFlush?.(scope);
+    this.tlb.onFlush = (scope) => {
+      this.engine.translationChanged();
+      this.taps.tlbFlush?.(scope);
+    };
     this.engine = parts.engine(this.host);
     this.virtualization = parts.virtualization(this);
   }

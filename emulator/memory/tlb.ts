@@ -53,7 +53,7 @@ export class Tlb {
   /** Kinds that occur in a bank */
   private readonly kinds = new Uint8Array(TLB_BANK_COUNT);
   private next = 0;
-  /** Called with a description after every flush; for taps. */
+  /** Called with a description after every flush: lookups derived from the entries are stale. */
   onFlush: ((scope: string) => void) | undefined;
 
   constructor(memory: MachineMemory) {

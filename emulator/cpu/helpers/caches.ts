@@ -20,7 +20,6 @@ const invlpg: Helper = (cpu, insn) => {
   const linear = cpu.codeSize === 64 ? BigInt.asUintN(64, sum) : sum & 0xffffffffn;
   if (!isCanonical(linear)) return;
   cpu.tlb.flushPage(state.get32(State.VPID) & 0xffff, linear);
-  cpu.engine.translationChanged();
 };
 
 /** Caches are not modelled: memory is always what was last written. */
