@@ -1,4 +1,6 @@
 import { Primary } from '../arch/controls';
+import { exceptionRow } from '../arch/exceptions';
+import { InterruptionType } from '../arch/interruption';
 import { State } from '../memory/layout';
 import type { Processor } from '../cpu/processor';
 import { NO_VMCS, Slot, Vmcs } from './vmcs';
@@ -42,6 +44,12 @@ export class ExitInformation {
     this.resumeFlag = 'keep';
     return this;
   }
+}
+
+/** RF in the flags that delivery of an event saves: faults set it, other events keep it (SDM vol. 3, 17.3.1.1). */
+export function savedResumeFlag(type: number, vector: number): 'keep' | 'set' {
+  const fault = type === InterruptionType.HARDWARE_EXCEPTION && exceptionRow(vector)?.kind === 'fault';
+  return fault ? 'set' : 'keep';
 }
 
 /** The event whose delivery through the IDT is under way (SDM vol. 3, 25.9.3). */

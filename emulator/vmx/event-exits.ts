@@ -4,7 +4,7 @@ import { ExitReason } from '../arch/exit-reasons';
 import { interruptionInformation, InterruptionType } from '../arch/interruption';
 import { Boundary } from '../cpu/processor';
 import { State } from '../memory/layout';
-import type { VmxCore } from './core';
+import { savedResumeFlag, type VmxCore } from './core';
 import { Slot } from './vmcs';
 
 const PENDING_NMI = 1;
@@ -34,6 +34,7 @@ export function exceptionExit(
   exit.interruptionInformation = interruptionInformation(vector, type, errorCode !== undefined);
   exit.interruptionErrorCode = errorCode ?? 0;
   exit.instructionLength = instructionLength;
+  exit.resumeFlag = savedResumeFlag(type, vector);
   return true;
 }
 

@@ -1,5 +1,6 @@
 import { Efer } from '../arch/control-registers';
 import { Primary, Secondary } from '../arch/controls';
+import { Vector } from '../arch/exceptions';
 import { ExitReason } from '../arch/exit-reasons';
 import type { Instruction } from '../isa/instruction';
 import type { ExitRule } from '../isa/row';
@@ -101,15 +102,16 @@ function linearAddress(core: VmxCore, insn: Instruction): bigint {
 }
 
 function invpcid(core: VmxCore, insn: Instruction): boolean {
-  if (!(core.secondaryControls & Secondary.ENABLE_INVPCID)) return false;
+  if (!(core.secondaryControls & Secondary.ENABLE_INVPCID)) throw core.cpu.fault(Vector.UD);
   if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.INVLPG_EXITING)) return false;
   const information = invalidateInformation(insn);
   instructionExit(core, insn, ExitReason.INVPCID, displacementQualification(insn), information);
   return true;
 }
 
+/** Without "enable RDTSCP" the instruction is undefined in non-root operation (SDM vol. 3, 26.3). */
 function rdtscp(core: VmxCore, insn: Instruction): boolean {
-  if (!(core.secondaryControls & Secondary.ENABLE_RDTSCP)) return false;
+  if (!(core.secondaryControls & Secondary.ENABLE_RDTSCP)) throw core.cpu.fault(Vector.UD);
   if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.RDTSC_EXITING)) return false;
   instructionExit(core, insn, ExitReason.RDTSCP);
   return true;

@@ -15,7 +15,7 @@ export function portAccess(core: VmxCore, insn: Instruction): boolean {
   const { state } = core.cpu;
   const immediate = insn.row.operands.includes('Ib');
   const port = immediate ? Number(insn.immediate & 0xffn) : Number(state.gpr(2) & 0xffffn);
-  const size = insn.operandSize >>> 3;
+  const size = accessSize(insn);
   if (!portIntercepted(core, port, size)) return false;
   const { helper } = insn.row;
   const string = helper === 'ins' || helper === 'outs';
@@ -33,6 +33,12 @@ export function portAccess(core: VmxCore, insn: Instruction): boolean {
     core.exit.instructionInformation = stringIoInformation(insn);
   }
   return true;
+}
+
+/** A byte operand names itself in the row; the others have the operand size, at most 32 bits. */
+function accessSize(insn: Instruction): 1 | 2 | 4 {
+  const byte = insn.row.operands.some((code) => code === 'AL' || code === 'Xb' || code === 'Yb');
+  return byte ? 1 : insn.operandSize === 16 ? 2 : 4;
 }
 
 /** The I/O bitmaps, or unconditional I/O exiting, which they override (SDM vol. 3, 25.6.4) */

@@ -28,6 +28,8 @@ import { leaveNonRoot } from './vm-exit';
 const INTERRUPTIBILITY_MOV_SS = 2;
 const INTERRUPTIBILITY_NMI = 8;
 const PENDING_MTF = 8;
+/** Enabled breakpoint or single step: without either nothing is pending (SDM vol. 3, 27.7.3). */
+const PENDING_DEBUG_VALID = 0x5000n;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const ACTIVE = 0;
 const HLT = 1;
@@ -218,7 +220,8 @@ export class VmEntry {
     const lost = vectoring
       ? context.eventType <= InterruptionType.HARDWARE_EXCEPTION || !(interruptibility & INTERRUPTIBILITY_MOV_SS)
       : activity > HLT;
-    state.set64(State.PENDING_DEBUG, lost ? 0n : core.vmcs.get64(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS));
+    const debug = core.vmcs.get64(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS);
+    state.set64(State.PENDING_DEBUG, lost || (debug & PENDING_DEBUG_VALID) === 0n ? 0n : debug);
   }
 
   /** The VMX-preemption timer (SDM vol. 3, 26.5.1, 27.7.4); the first PAUSE begins a new loop (26.1.3). */

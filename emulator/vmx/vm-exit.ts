@@ -1,6 +1,5 @@
 import { Efer } from '../arch/control-registers';
 import { Entry, Exit, Secondary } from '../arch/controls';
-import { InterruptionType, interruptionType } from '../arch/interruption';
 import { Rflags } from '../arch/flags';
 import { guestPhysical, hostPhysical, linear } from '../memory/address';
 import { Segment, State } from '../memory/layout';
@@ -122,16 +121,13 @@ function saveSegments(core: VmxCore): void {
 
 /** SDM vol. 3, 28.3.3 */
 function saveInstructionState(core: VmxCore): void {
-  const { vmcs, exit, delivery } = core;
+  const { vmcs, exit } = core;
   const { state } = core.cpu;
   vmcs.set64(Slot.GUEST_RIP, state.rip);
   vmcs.set64(Slot.GUEST_RSP, state.gpr(4));
   let flags = state.rflags;
-  // An exit during event delivery saves the flags as the event's stack frame would hold them.
-  const fault = delivery.active && interruptionType(delivery.information) === InterruptionType.HARDWARE_EXCEPTION;
-  const resume = delivery.active ? (fault ? 'set' : 'keep') : exit.resumeFlag;
-  if (resume === 'clear') flags &= ~Rflags.RF;
-  else if (resume === 'set') flags |= Rflags.RF;
+  if (exit.resumeFlag === 'clear') flags &= ~Rflags.RF;
+  else if (exit.resumeFlag === 'set') flags |= Rflags.RF;
   vmcs.set64(Slot.GUEST_RFLAGS, flags);
 }
 

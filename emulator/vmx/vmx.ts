@@ -1,11 +1,11 @@
 import { Pin, Primary, Secondary } from '../arch/controls';
 import { ExitReason } from '../arch/exit-reasons';
-import { interruptionInformation } from '../arch/interruption';
+import { interruptionInformation, interruptionType, interruptionVector } from '../arch/interruption';
 import { Boundary, ExitKind, type EptFault, type Processor, type Virtualization } from '../cpu/processor';
 import type { Instruction } from '../isa/instruction';
 import { State } from '../memory/layout';
 import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
-import { VmxCore, type MsrAccess } from './core';
+import { savedResumeFlag, VmxCore, type MsrAccess } from './core';
 import { boundaryExit, exceptionExit } from './event-exits';
 import { INSTRUCTION_EXITS } from './instruction-exits';
 import { Slot } from './vmcs';
@@ -78,12 +78,15 @@ export class Vmx implements Virtualization {
   /** SDM vol. 3, 28.2.1: the linear address counts when the qualification says so. */
   eptFault(fault: EptFault): ExitKind {
     if (!this.nonRoot) return ExitKind.None;
+    const { delivery } = this.core;
     this.core.current();
     const reason = fault.misconfiguration ? ExitReason.EPT_MISCONFIGURATION : ExitReason.EPT_VIOLATION;
     const exit = this.core.exit.reset(reason, fault.misconfiguration ? 0n : fault.qualification);
     exit.guestPhysical = fault.guestPhysical;
     exit.guestLinear = fault.linear ?? 0n;
-    exit.resumeFlag = 'set';
+    exit.resumeFlag = delivery.active
+      ? savedResumeFlag(interruptionType(delivery.information), interruptionVector(delivery.information))
+      : 'set';
     return this.exit();
   }
 
