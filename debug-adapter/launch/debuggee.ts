@@ -1,5 +1,6 @@
 import type { VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
 import type { Context, Machine, RunResult } from '../../emulator/machine/api';
+import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
 import { Layers, linearRip } from '../stack/layers';
 import { ExitLog } from '../watch/exit-log';
@@ -44,8 +45,7 @@ export class Debuggee {
   /** Of each vCPU's last VM entry: the VM-entry interruption-information field, 0 when nothing was injected */
   private readonly injected: number[] = [];
   private stops: ReadonlySet<bigint> = new Set();
-  /** Where execution stands after its breakpoints and probes have been dealt with: "instructions:vcpu:linear" */
-  private handled = '';
+  private readonly arrivals: Arrivals;
 
   constructor(
     readonly machine: Machine,
@@ -53,11 +53,13 @@ export class Debuggee {
     /** Where relative source paths begin */
     readonly folder: string,
   ) {
+    this.arrivals = new Arrivals(machine);
     this.layers = new Layers(machine, images);
     this.probes = new ProbeSites(machine, images);
     machine.addTaps({
       vmExit: (record) => this.logExit(record),
       vmEntry: (record) => {
+        this.arrivals.entered(record);
         this.injected[record.vcpu] = record.injected;
         this.watcher.entry?.(record);
       },
@@ -103,8 +105,9 @@ export class Debuggee {
     for (;;) {
       const left = end - machine.instructions;
       if (left <= 0) return { why: 'limit' };
-      const result = machine.run(left, this.handled === this.position());
+      const result = machine.run(left, this.arrivals.isHandled(0));
       if (result.why !== 'breakpoint') return result;
+      if (this.arrivals.isResumption(result.vcpu, result.linear)) continue;
       this.arrive(result.vcpu, result.linear);
       if (this.stops.has(result.linear)) return result;
     }
@@ -115,7 +118,7 @@ export class Debuggee {
    * user is shown this place.
    */
   settle(vcpu = 0): void {
-    if (this.handled !== this.position(vcpu)) this.arrive(vcpu, linearRip(this.running(vcpu)));
+    if (!this.arrivals.isHandled(vcpu)) this.arrive(vcpu, linearRip(this.running(vcpu)));
   }
 
   flushSerial(): void {
@@ -123,7 +126,7 @@ export class Debuggee {
   }
 
   private arrive(vcpu: number, linear: bigint): void {
-    this.handled = this.position(vcpu);
+    this.arrivals.handle(vcpu, linear);
     if (!this.probes.has(linear)) return;
     for (const hit of this.probes.hitsAt(this.running(vcpu), linear)) {
       this.watcher.probe?.(hit);
@@ -132,12 +135,9 @@ export class Debuggee {
     }
   }
 
-  private position(vcpu = 0): string {
-    return `${this.machine.instructions}:${vcpu}:${linearRip(this.running(vcpu))}`;
-  }
-
   private logExit(record: VmExitRecord): void {
     const left = this.machine.interrupted(record.vcpu)[0];
+    this.arrivals.exited(record);
     const name = left ? this.layers.nameOf(left) : '';
     let number = this.loggedNumbers.get(name);
     if (number === undefined) {
