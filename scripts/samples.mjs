@@ -2,7 +2,8 @@
 // one sample; images.json maps an image name to { sources: [folders], linkerScript, flags: [more C flags] }. Result:
 // <sample>/build/<image>.elf.
 // The same sources and the same compiler give the same bytes in any directory.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ASSEMBLY_FLAGS, C_FLAGS, pickToolchain, runTool } from './toolchain.mjs';
@@ -19,29 +20,38 @@ export function sampleFolders(root = SAMPLES) {
 }
 
 /**
- * Builds every image of one sample folder and returns their paths.
+ * Builds every image of one sample folder and returns their paths. Nothing is replaced unless all of them build.
  * Source names in the debug information are relative to the sample folder, whose own name is mapped to '.'.
  */
 export function buildSample(folder, tool) {
   const images = JSON.parse(readFileSync(path.join(folder, IMAGES), 'utf8'));
-  const out = path.join(folder, 'build');
-  rmSync(out, { recursive: true, force: true });
-  return Object.entries(images).map(([name, image]) => buildImage(folder, name, image, tool));
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'undervisor-samples-'));
+  try {
+    const built = Object.entries(images).map(([name, image]) => buildImage(folder, name, image, tool, scratch));
+    const out = path.join(folder, 'build');
+    mkdirSync(out, { recursive: true });
+    return built.map((elf) => {
+      copyFileSync(elf, path.join(out, path.basename(elf)));
+      return path.join(out, path.basename(elf));
+    });
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
-function buildImage(folder, name, image, tool) {
+function buildImage(folder, name, image, tool, scratch) {
   const objects = sources(folder, name, image).map((source) => {
-    const object = path.posix.join('build', 'objects', name, `${source}.o`);
-    mkdirSync(path.join(folder, path.dirname(object)), { recursive: true });
+    const object = path.join(scratch, name, `${source}.o`);
+    mkdirSync(path.dirname(object), { recursive: true });
     const flags = source.endsWith('.c') ? [...C_FLAGS, ...(image.flags ?? [])] : ASSEMBLY_FLAGS;
     const common = ['-isystem', 'include', `-ffile-prefix-map=${folder}=.`];
     runTool(tool.cc, [...flags, ...common, '-c', '-o', object, source], folder);
     return object;
   });
-  const elf = path.posix.join('build', `${name}.elf`);
+  const elf = path.join(scratch, `${name}.elf`);
   const layout = ['-T', image.linkerScript, '--build-id=none', '-static', '-z', 'max-page-size=4096', '-z', 'noexecstack'];
   runTool(tool.ld, [...layout, '-o', elf, ...objects], folder);
-  return path.join(folder, elf);
+  return elf;
 }
 
 /** The C and assembly files of an image's folders, sorted: the order of the link must not depend on the file system. */

@@ -1,11 +1,16 @@
 // Memory and string functions, by the string instructions of the processor.
 #include <string.h>
 
+#include <stdint.h>
+
 void *
 memset(void *to, int byte, size_t count)
 {
   void *at = to;
-  __asm__ volatile("rep stosb" : "+D"(at), "+c"(count) : "a"(byte) : "memory");
+  size_t words = count / 8, rest = count % 8;
+  uint64_t word = (uint8_t)byte * 0x0101010101010101ul;
+  __asm__ volatile("rep stosq" : "+D"(at), "+c"(words) : "a"(word) : "memory");
+  __asm__ volatile("rep stosb" : "+D"(at), "+c"(rest) : "a"(word) : "memory");
   return to;
 }
 
@@ -13,7 +18,9 @@ void *
 memcpy(void *to, const void *from, size_t count)
 {
   void *at = to;
-  __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(count) : : "memory");
+  size_t words = count / 8, rest = count % 8;
+  __asm__ volatile("rep movsq" : "+D"(at), "+S"(from), "+c"(words) : : "memory");
+  __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(rest) : : "memory");
   return to;
 }
 

@@ -7,6 +7,7 @@
 #include "vm.h"
 
 #include <print.h>
+#include <string.h>
 #include <vmx.h>
 #include <x86.h>
 
@@ -36,7 +37,8 @@ secret_page(struct vm *vm, unsigned page)
 static void
 look_at_secret(struct vm *vm)
 {
-  const char *bytes = secret_page(vm, READ_PAGE);
+  char bytes[SHOWN_BYTES];
+  memcpy(bytes, secret_page(vm, READ_PAGE), SHOWN_BYTES);
   print("adversary: page %lx of the guest reads \"", secret_gpa(vm, READ_PAGE));
   for (unsigned i = 0; i < SHOWN_BYTES; i++)
     print("%c", bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '.');
