@@ -67,6 +67,7 @@ export class VmEntry {
       this.report(failure, undefined, reason);
       return this.failEntry(reason, BigInt(failure.qualification), nmiBlocked);
     }
+    core.cpu.taps.vmEntryBegin?.();
     this.loadGuestState();
     const msr = loadMsrArea(
       core,
