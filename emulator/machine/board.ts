@@ -75,5 +75,4 @@ export class Board {
 }
 
 /** The virtual clock: instructions retired plus ticks spent halted */
-export const clockOf = (state: CpuState): number =>
-  Number(state.get64(State.RETIRED) + state.get64(State.CLOCK_IDLE));
+export const clockOf = (state: CpuState): number => Number(state.get64(State.RETIRED) + state.get64(State.CLOCK_IDLE));

@@ -76,10 +76,7 @@ const BY_NAME = new Map(ROWS.map((row) => [row.name, row]));
  * @param state the running state block, or the copy that was kept when the context was left
  * @param changed what to call after a write, with the register's name; undefined when these cannot be written now
  */
-export function registersOf(
-  state: () => CpuState,
-  changed: () => ((name: string) => void) | undefined,
-): Registers {
+export function registersOf(state: () => CpuState, changed: () => ((name: string) => void) | undefined): Registers {
   return {
     names: () => NAMES,
     read: (name) => BY_NAME.get(name)?.read(state()),

@@ -51,7 +51,7 @@ export class TapHub {
   private joinOne(name: keyof Taps): void {
     const callbacks = this.listeners.flatMap((listener) => {
       const callback = listener[name] as Callback | undefined;
-      return callback ? [callback.bind(listener) as Callback] : [];
+      return callback ? [(...values: never[]) => callback.apply(listener, values)] : [];
     });
     const [first] = callbacks;
     const joined: Callback | undefined =
