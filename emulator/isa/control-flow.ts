@@ -37,6 +37,8 @@ const jumpIf =
   (x) =>
     x.branch(x.condition(code));
 
+const conditionalJumps = CONDITIONS.map((_, code) => jumpIf(code));
+
 /** LOOP, LOOPE, LOOPNE: the counter's width is the address size. */
 const loop =
   (condition: number | undefined): Meaning =>
@@ -86,13 +88,13 @@ export const controlFlowRows: readonly RowDefinition[] = [
   ...CONDITIONS.map((name, code) =>
     row(`J${name}`, `${(0x70 + code).toString(16)} cb`, 'Jb', 'Jumps when the condition holds', {
       ...NEAR,
-      meaning: jumpIf(code),
+      meaning: conditionalJumps[code] ?? jumpIf(code),
     }),
   ),
   ...CONDITIONS.map((name, code) =>
     row(`J${name}`, `0F ${(0x80 + code).toString(16)} cd`, 'Jz', 'Jumps when the condition holds', {
       ...NEAR,
-      meaning: jumpIf(code),
+      meaning: conditionalJumps[code] ?? jumpIf(code),
     }),
   ),
   row('LOOPNE', 'E0 cb', 'Jb', COUNTED, { ...NEAR, meaning: loop(5) }),

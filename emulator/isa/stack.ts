@@ -32,7 +32,8 @@ const popAll: Meaning = (x) => {
   const slot = (n: number): Value => f.let(x.wrapOffset(f.add(start, i64((n * width) / 8)), x.stackSize));
   const values = Array.from({ length: 8 }, (_, n) => f.let(x.load(SegmentUse.SS, slot(n), width)));
   values.forEach((value, n) => {
-    if (7 - n !== Register.SP) x.setRegister(7 - n, width, value);
+    const register: Register = 7 - n;
+    if (register !== Register.SP) x.setRegister(register, width, value);
   });
   x.releaseStack(i64(width));
 };

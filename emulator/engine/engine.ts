@@ -1,0 +1,289 @@
+import { decode } from '../isa/decoder';
+import type { CodeSize, Instruction } from '../isa/instruction';
+import { State, TLB_ADDEND, TLB_CODE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_EXECUTE } from '../memory/layout';
+import type { MachineMemory } from '../memory/machine-memory';
+import { CodeCache, type CodePage } from './code-cache';
+import { Handlers } from './handlers';
+import { type EngineControl, EngineExit, type EngineHost, type EngineStatistics } from './host';
+import { Modes } from './mode';
+import { Field, Pseudo, RECORD_SIZE, ResolveKind } from './record';
+import { RecordWriter } from './record-writer';
+import { RunDecoder } from './run-decoder';
+import { Scratch, Stop } from './scratch';
+
+const PAGE_MASK = 0xfff;
+const PAGE_SIZE = 0x1000;
+
+/**
+ * Executes instructions that are computation plus RAM, from decoded records; everything else it hands back to the
+ * processor. Decoded code is a cache: dropping it changes no result.
+ */
+export class Engine implements EngineControl {
+  private readonly view: DataView;
+  private readonly cache: CodeCache;
+  private readonly handlers: Handlers;
+  private readonly decoder: RunDecoder;
+  private readonly modes: Modes;
+  private breakpoints: ReadonlySet<bigint> = new Set();
+  private current: Instruction | undefined;
+  translatorEnabled = true;
+  hotThreshold = 300_000;
+  readonly statistics: EngineStatistics = {
+    interpreted: 0,
+    translated: 0,
+    regionsCompiled: 0,
+    regionsDropped: 0,
+    recordsDecoded: 0,
+    slowLoads: 0,
+    slowStores: 0,
+  };
+
+  constructor(
+    private readonly memory: MachineMemory,
+    private readonly host: EngineHost,
+  ) {
+    this.view = memory.view;
+    this.cache = new CodeCache(memory);
+    this.modes = new Modes(memory);
+    const { statistics } = this;
+    this.handlers = new Handlers(memory, {
+      slowLoad: (linear, size, forWrite) => {
+        statistics.slowLoads++;
+        return host.slowLoad(linear, size, forWrite !== 0);
+      },
+      slowStore: (linear, size, value) => {
+        statistics.slowStores++;
+        host.slowStore(linear, size, value);
+      },
+      miss: () => this.enter(this.rip),
+      link: (record) => this.link(record),
+      resolve: (record) => this.resolve(record),
+    });
+    const writer = new RecordWriter(memory, this.handlers);
+    this.decoder = new RunDecoder(memory, this.cache, writer, {
+      isBreakpoint: (linear) => this.breakpoints.has(linear),
+      isRegionEntry: () => false,
+    });
+  }
+
+  get instruction(): Instruction {
+    if (!this.current) throw new Error('no instruction: the engine has not stopped at one');
+    return this.current;
+  }
+
+  run(budget: number, skipBreakpoint: boolean): EngineExit {
+    const { view } = this;
+    this.current = undefined;
+    let left = budget;
+    let skip: Stop | undefined = skipBreakpoint ? Stop.Breakpoint : undefined;
+    for (;;) {
+      this.cache.recycle();
+      if (!this.cache.hasRoom) this.dropAll();
+      this.modes.update();
+      view.setInt32(State.FAULT, 0, true);
+      view.setInt32(Scratch.STOP, Stop.Budget, true);
+      view.setInt32(Scratch.RECORD, 0, true);
+      let record = this.enter(this.rip);
+      if (record === 0) {
+        if (this.stop === Stop.Fault) return EngineExit.Fault;
+        continue;
+      }
+      if (skip !== undefined && this.stopsFor(record, skip)) record += RECORD_SIZE;
+      skip = undefined;
+      const before = left;
+      left = this.handlers.code.run(record, left);
+      this.retire(before - left);
+      const stoppedAt = view.getInt32(Scratch.RECORD, true);
+      if (stoppedAt !== 0) view.setBigUint64(State.RIP, this.cache.ripOf(stoppedAt), true);
+      switch (this.stop) {
+        case Stop.Budget:
+          if (left === 0) return EngineExit.Budget;
+          break;
+        case Stop.Helper:
+          this.current = this.instructionOf(stoppedAt);
+          return EngineExit.Helper;
+        case Stop.Fault:
+          return EngineExit.Fault;
+        case Stop.Breakpoint:
+          this.current = this.peek(stoppedAt);
+          return EngineExit.Breakpoint;
+        case Stop.Region:
+          skip = Stop.Region;
+          break;
+        case Stop.ArenaFull:
+          this.dropAll();
+          break;
+      }
+    }
+  }
+
+  private get rip(): bigint {
+    return this.view.getBigUint64(State.RIP, true);
+  }
+
+  private get stop(): Stop {
+    return this.view.getInt32(Scratch.STOP, true);
+  }
+
+  private set stop(stop: Stop) {
+    this.view.setInt32(Scratch.STOP, stop, true);
+  }
+
+  private retire(count: number): void {
+    const retired = this.view.getBigUint64(State.RETIRED, true) + BigInt(count);
+    this.view.setBigUint64(State.RETIRED, retired, true);
+    this.statistics.interpreted += count;
+    this.statistics.recordsDecoded = this.decoder.decoded;
+  }
+
+  private stopsFor(record: number, stop: Stop): boolean {
+    const { view } = this;
+    if (view.getInt32(record + Field.HANDLER, true) !== (Pseudo.Exit as number)) return false;
+    return view.getInt32(record + Field.IMMEDIATE, true) === (stop as number);
+  }
+
+  // Lookup: called by the run loop and by generated code
+
+  /** The record at an instruction pointer. 0 after a failed fetch or a full arena: State.RIP and Scratch.STOP say so. */
+  private enter(rip: bigint): number {
+    const { view } = this;
+    const linear = this.modes.linear(rip);
+    const host = this.fetchPage(linear);
+    if (host < 0 || this.cache.exhausted) {
+      view.setBigUint64(State.RIP, rip, true);
+      this.stop = host < 0 ? Stop.Fault : Stop.ArenaFull;
+      return 0;
+    }
+    const page = this.cache.page(host, linear & ~0xfffn, this.modes.current);
+    const entry = this.tlbEntry(linear);
+    if (this.executes(entry, linear)) view.setInt32(entry + TLB_CODE, page.map, true);
+    return this.decoder.record(page, Number(linear & 0xfffn));
+  }
+
+  /** wasm address of the page that a fetch reads, or -1 after the host recorded the fault. */
+  private fetchPage(linear: bigint): number {
+    const entry = this.tlbEntry(linear);
+    if (this.executes(entry, linear)) {
+      const low = Number(BigInt.asUintN(32, linear));
+      const host = ((low + this.view.getInt32(entry + TLB_ADDEND, true)) >>> 0) & ~PAGE_MASK;
+      if (this.cache.isCodePage(host)) return host;
+    }
+    // The host takes back write permissions of a page that becomes code.
+    return this.host.fetch(linear);
+  }
+
+  private tlbEntry(linear: bigint): number {
+    const bank = this.view.getInt32(State.TLB_BANK, true);
+    return bank + (Number(BigInt.asUintN(32, linear) >> 12n) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE;
+  }
+
+  private executes(entry: number, linear: bigint): boolean {
+    return this.view.getBigUint64(entry + TLB_EXECUTE, true) === BigInt.asUintN(64, linear & ~0xfffn);
+  }
+
+  /** The record of a transfer's target in its own page. */
+  private link(record: number): number {
+    const { view } = this;
+    const page = this.cache.owner(record);
+    const next = view.getBigUint64(record + Field.IMMEDIATE, true);
+    const target = BigInt.asUintN(64, next + BigInt(view.getInt32(record + Field.DISPLACEMENT, true)));
+    if (this.cache.exhausted) {
+      view.setBigUint64(State.RIP, target, true);
+      this.stop = Stop.ArenaFull;
+      return 0;
+    }
+    if (!page.active) return this.enter(target);
+    const found = this.decoder.record(page, Number(BigInt.asUintN(64, target - page.rip)));
+    view.setInt32(record + Field.LINK, found, true);
+    return found;
+  }
+
+  private resolve(record: number): number {
+    const { view } = this;
+    const page = this.cache.owner(record);
+    const offset = view.getUint16(record + Field.OFFSET, true);
+    const crossing = view.getInt32(record + Field.DISPLACEMENT, true) === (ResolveKind.Crossing as number);
+    if (crossing) {
+      const next = this.fetchPage(page.linear + BigInt(PAGE_SIZE));
+      if (next >= 0) return this.decoder.crossing(record, page, offset, next);
+      view.setBigUint64(State.RIP, this.cache.ripOf(record), true);
+      this.stop = Stop.Fault;
+      return 0;
+    }
+    if (!page.active || this.cache.exhausted) return this.enter(this.cache.ripOf(record));
+    const found = this.decoder.record(page, offset);
+    view.setInt32(record + Field.HANDLER, Pseudo.GoTo, true);
+    view.setInt32(record + Field.LINK, found, true);
+    return found;
+  }
+
+  private instructionOf(record: number): Instruction {
+    const page = this.cache.owner(record);
+    const instruction = page.instructions[this.view.getInt32(record + Field.LINK, true)];
+    if (!instruction) throw new Error(`no instruction belongs to record 0x${record.toString(16)}`);
+    return instruction;
+  }
+
+  /** Decodes the instruction at a breakpoint, without executing it. */
+  private peek(record: number): Instruction | undefined {
+    const page = this.cache.owner(record);
+    const offset = this.view.getUint16(record + Field.OFFSET, true);
+    const inPage = this.decoder.decodeAt(page, offset);
+    if (inPage) return inPage;
+    return this.peekCrossing(page, offset);
+  }
+
+  private peekCrossing(page: CodePage, offset: number): Instruction | undefined {
+    const bytes = new Uint8Array(15);
+    bytes.set(this.memory.u8.subarray(page.host + offset, page.host + PAGE_SIZE));
+    const entry = this.tlbEntry(page.linear + BigInt(PAGE_SIZE));
+    if (!this.executes(entry, page.linear + BigInt(PAGE_SIZE))) return undefined;
+    const low = Number(BigInt.asUintN(32, page.linear)) + PAGE_SIZE;
+    const next = (low + this.view.getInt32(entry + TLB_ADDEND, true)) >>> 0;
+    const inPage = PAGE_SIZE - offset;
+    bytes.set(this.memory.u8.subarray(next, next + 15 - inPage), inPage);
+    return this.decoder.decodeCrossing(bytes, page, offset);
+  }
+
+  // Changes from outside
+
+  modeChanged(): void {
+    this.modes.update();
+  }
+
+  translationChanged(): void {
+    // The interpreter looks addresses up in the TLB itself: nothing else caches them.
+  }
+
+  codeChanged(wasmAddress: number, length: number): void {
+    for (let page = wasmAddress & ~PAGE_MASK; page < wasmAddress + length; page += PAGE_SIZE) this.cache.dropHost(page);
+  }
+
+  isCodePage(wasmPageAddress: number): boolean {
+    return this.cache.isCodePage(wasmPageAddress);
+  }
+
+  codeWritten(wasmAddress: number, length: number): void {
+    const crosses = (wasmAddress & PAGE_MASK) + length > PAGE_SIZE;
+    if (this.cache.covers(wasmAddress, length)) this.cache.dropHost(wasmAddress & ~PAGE_MASK);
+    if (crosses) this.codeWritten((wasmAddress & ~PAGE_MASK) + PAGE_SIZE, (wasmAddress + length) & PAGE_MASK);
+  }
+
+  setBreakpoints(linear: ReadonlySet<bigint>): void {
+    const next = new Set([...linear].map((address) => BigInt.asUintN(64, address)));
+    const changed = new Set<bigint>();
+    for (const address of next) if (!this.breakpoints.has(address)) changed.add(address & ~0xfffn);
+    for (const address of this.breakpoints) if (!next.has(address)) changed.add(address & ~0xfffn);
+    this.breakpoints = next;
+    for (const page of changed) this.cache.dropLinear(page);
+  }
+
+  private dropAll(): void {
+    this.cache.clear();
+    this.decoder.clear();
+  }
+
+  decodeAt(bytes: Uint8Array, rip: bigint, codeSize: CodeSize): Instruction | undefined {
+    return decode(bytes, 0, bytes.length, rip, codeSize);
+  }
+}
