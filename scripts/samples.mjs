@@ -49,7 +49,16 @@ function buildImage(folder, name, image, tool, scratch) {
     return object;
   });
   const elf = path.join(scratch, `${name}.elf`);
-  const layout = ['-T', image.linkerScript, '--build-id=none', '-static', '-z', 'max-page-size=4096', '-z', 'noexecstack'];
+  const layout = [
+    '-T',
+    image.linkerScript,
+    '--build-id=none',
+    '-static',
+    '-z',
+    'max-page-size=4096',
+    '-z',
+    'noexecstack',
+  ];
   runTool(tool.ld, [...layout, '-o', elf, ...objects], folder);
   return elf;
 }

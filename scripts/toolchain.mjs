@@ -1,7 +1,7 @@
 // Picks a C toolchain that can build the samples. Every candidate is probed with what the samples need (VMX inline
 // assembly, 32-bit and 64-bit code in one file, a link at -2 GiB, DWARF with frame descriptions): names prove nothing.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -106,7 +106,8 @@ export function probe(tool) {
       failure(tool.cc, [...ASSEMBLY_FLAGS, '-c', 's.S', '-o', 's.o'], folder) ??
       failure(tool.ld, ['-T', 'link.ld', '--build-id=none', '-o', 'probe.elf', 'c.o', 's.o'], folder);
     if (why !== undefined) return why;
-    return elfProblem(readFileSync(path.join(folder, 'probe.elf')));
+    const elf = path.join(folder, 'probe.elf');
+    return existsSync(elf) ? elfProblem(readFileSync(elf)) : 'the linker made no file';
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

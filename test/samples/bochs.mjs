@@ -117,7 +117,11 @@ if (process.argv[1] && path.resolve(process.argv[1]) === fileURLToPath(import.me
     process.stderr.write(`${missing ?? 'usage: bochs.mjs program.elf [module.elf=name ...]'}\n`);
     process.exit(2);
   }
-  const { serial, log, finished } = await runBochs({ program, modules, seconds: Number(process.env.SECONDS ?? 120) });
+  const { serial, log, finished } = await runBochs({
+    program,
+    modules,
+    seconds: Number(process.env.BOCHS_SECONDS ?? 120),
+  });
   process.stdout.write(serial);
   if (!finished) process.stderr.write(`no end was seen; Bochs says:\n${log.split('\n').slice(-60).join('\n')}\n`);
   process.exitCode = finished && MACHINE_ENDS.exec(serial)?.[1] === '0' ? 0 : 1;
