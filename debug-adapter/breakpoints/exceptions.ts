@@ -2,6 +2,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { EXIT_REASONS, type ExitReasonSymbol } from '../../emulator/arch/exit-reasons';
 import type { Taps } from '../../emulator/cpu/taps';
 import type { Debuggee } from '../launch/debuggee';
+import { checkedList } from '../session/router';
 import { formatSymbol } from '../stack/layers';
 import type { Done } from '../stepping/verb';
 import { explainEntryFailure, explainExit, exitFilterId, type Explanation } from '../watch/explain';
@@ -32,7 +33,8 @@ export class ExceptionFilters {
   constructor(private readonly debuggee: Debuggee) {}
 
   set(args: DebugProtocol.SetExceptionBreakpointsArguments): DebugProtocol.SetExceptionBreakpointsResponse['body'] {
-    const ids = [...args.filters, ...(args.filterOptions ?? []).map((option) => option.filterId)];
+    const options = checkedList('setExceptionBreakpoints', 'filterOptions', args.filterOptions, { filterId: 'string' });
+    const ids = [...args.filters.map(String), ...options.map((option) => option.filterId)];
     this.enabled = new Set(ids);
     return {
       breakpoints: ids.map((id) => {

@@ -1,6 +1,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee } from '../launch/debuggee';
 import { messageOf } from '../session/errors';
+import { checkedList } from '../session/router';
 import { formatReference } from '../memory/reference';
 import { Breakpoint, type Location } from './breakpoint';
 import type { BreakpointStore } from './store';
@@ -11,7 +12,9 @@ export function setFunctionBreakpoints(
   debuggee: Debuggee,
   store: BreakpointStore,
 ): DebugProtocol.SetFunctionBreakpointsResponse['body'] {
-  const breakpoints = args.breakpoints.map((request) => resolve(request, debuggee, store.newId()));
+  const shape = { name: 'string', condition: 'string?', hitCondition: 'string?' } as const;
+  const wanted = checkedList('setFunctionBreakpoints', 'breakpoints', args.breakpoints, shape);
+  const breakpoints = wanted.map((request) => resolve(request, debuggee, store.newId()));
   store.replace(
     'functions',
     breakpoints.filter((breakpoint) => breakpoint instanceof Breakpoint),
@@ -25,7 +28,7 @@ function resolve(
   id: number,
 ): Breakpoint | DebugProtocol.Breakpoint {
   const failed = (message: string) => ({ id, verified: false, reason: 'failed' as const, message });
-  const locations = functionLocations(String(request.name), debuggee);
+  const locations = functionLocations(request.name, debuggee);
   const first = locations[0];
   if (!first) return failed(`no function "${request.name}" in ${debuggee.images.map((i) => i.layer).join(', ')}`);
   try {

@@ -2,6 +2,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Context } from '../../emulator/machine/api';
 import type { Debuggee } from '../launch/debuggee';
 import { messageOf } from '../session/errors';
+import { checkedList } from '../session/router';
 import { formatReference, parseReference } from '../memory/reference';
 import { Breakpoint, type Location } from './breakpoint';
 import type { BreakpointStore } from './store';
@@ -12,7 +13,14 @@ export function setInstructionBreakpoints(
   debuggee: Debuggee,
   store: BreakpointStore,
 ): DebugProtocol.SetInstructionBreakpointsResponse['body'] {
-  const breakpoints = args.breakpoints.map((request) => resolve(request, debuggee, store.newId()));
+  const shape = {
+    instructionReference: 'string',
+    offset: 'number?',
+    condition: 'string?',
+    hitCondition: 'string?',
+  } as const;
+  const wanted = checkedList('setInstructionBreakpoints', 'breakpoints', args.breakpoints, shape);
+  const breakpoints = wanted.map((request) => resolve(request, debuggee, store.newId()));
   store.replace(
     'instructions',
     breakpoints.filter((breakpoint) => breakpoint instanceof Breakpoint),
@@ -26,7 +34,7 @@ function resolve(
   id: number,
 ): Breakpoint | DebugProtocol.Breakpoint {
   try {
-    const reference = parseReference(String(request.instructionReference));
+    const reference = parseReference(request.instructionReference);
     if (reference.kind !== 'linear') throw new Error('instruction breakpoints are set at linear addresses');
     const linear = BigInt.asUintN(64, reference.address + BigInt(Math.trunc(request.offset ?? 0)));
     const context = debuggee.machine.contexts.find(({ id: known }) => known === reference.context);

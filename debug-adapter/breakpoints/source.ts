@@ -1,6 +1,7 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Debuggee } from '../launch/debuggee';
 import { messageOf } from '../session/errors';
+import { checked, checkedList } from '../session/router';
 import { formatReference } from '../memory/reference';
 import { Breakpoint, type Location } from './breakpoint';
 import type { BreakpointStore } from './store';
@@ -11,14 +12,21 @@ export function setSourceBreakpoints(
   debuggee: Debuggee,
   store: BreakpointStore,
 ): DebugProtocol.SetBreakpointsResponse['body'] {
-  const path = args.source.path ?? args.source.name ?? '';
-  const wanted = args.breakpoints ?? (args.lines ?? []).map((line) => ({ line }));
+  const path = pathOf('setBreakpoints', args.source);
+  const shape = { line: 'number', condition: 'string?', hitCondition: 'string?', logMessage: 'string?' } as const;
+  const given = args.breakpoints ?? (args.lines ?? []).map((line) => ({ line }));
+  const wanted = checkedList('setBreakpoints', 'breakpoints', given, shape);
   const breakpoints = wanted.map((request) => resolve(path, request, debuggee, store.newId()));
   store.replace(
     `source ${path}`,
     breakpoints.filter((breakpoint) => breakpoint instanceof Breakpoint),
   );
   return { breakpoints: breakpoints.map((b) => (b instanceof Breakpoint ? b.protocol : b)) };
+}
+
+export function pathOf(command: string, source: DebugProtocol.Source): string {
+  checked(`${command}: source`, source, { path: 'string?', name: 'string?' });
+  return source.path ?? source.name ?? '';
 }
 
 function resolve(
@@ -57,7 +65,7 @@ export function breakpointLocations(
   args: DebugProtocol.BreakpointLocationsArguments,
   debuggee: Debuggee,
 ): DebugProtocol.BreakpointLocationsResponse['body'] {
-  const path = args.source.path ?? args.source.name ?? '';
+  const path = pathOf('breakpointLocations', args.source);
   const lines = debuggee.images.flatMap((image) => image.loaded.program.linesWithCode(path));
   const last = args.endLine ?? args.line;
   const inside = [...new Set(lines)].filter((line) => line >= args.line && line <= last);

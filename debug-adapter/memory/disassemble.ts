@@ -34,6 +34,7 @@ export function disassemble(
   if (reference.kind !== 'linear') throw silentError('instructions are shown at linear addresses');
   const base = BigInt.asUintN(64, reference.address + BigInt(Math.trunc(args.offset ?? 0)));
   const skip = Math.trunc(args.instructionOffset ?? 0);
+  if (Math.abs(skip) > MOST_ROWS) throw silentError(`instructionOffset must be within ${MOST_ROWS}`);
 
   const reader = new InstructionReader(debuggee, context);
   const before = skip < 0 ? reader.before(base, -skip) : [];

@@ -2,7 +2,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { exceptionFilters } from '../breakpoints/exceptions';
 import { functionLocations, setFunctionBreakpoints } from '../breakpoints/function';
 import { setInstructionBreakpoints } from '../breakpoints/instruction';
-import { breakpointLocations, setSourceBreakpoints } from '../breakpoints/source';
+import { breakpointLocations, pathOf, setSourceBreakpoints } from '../breakpoints/source';
 import { resolveLaunch, type ResolvedLaunch } from '../launch/description';
 import { load } from '../launch/load';
 import { SourceMap } from '../launch/source-map';
@@ -80,7 +80,7 @@ export class DebugSession {
       disconnect: route({}, (_args, reply) => this.disconnect(reply)),
 
       setBreakpoints: route({ source: 'object', breakpoints: 'array?', lines: 'array?' }, (args: DebugProtocol.SetBreakpointsArguments) =>
-        this.setBreakpoints(`source ${args.source.path ?? args.source.name}`, (live) => setSourceBreakpoints(args, live.debuggee, live.breakpoints))),
+        this.setBreakpoints(`source ${pathOf('setBreakpoints', args.source)}`, (live) => setSourceBreakpoints(args, live.debuggee, live.breakpoints))),
       setFunctionBreakpoints: route({ breakpoints: 'array' }, (args: DebugProtocol.SetFunctionBreakpointsArguments) =>
         this.setBreakpoints('functions', (live) => setFunctionBreakpoints(args, live.debuggee, live.breakpoints))),
       setInstructionBreakpoints: route({ breakpoints: 'array' }, (args: DebugProtocol.SetInstructionBreakpointsArguments) =>

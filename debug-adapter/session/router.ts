@@ -118,7 +118,21 @@ function problemOf(message: unknown): string | undefined {
   return undefined;
 }
 
-function checked(command: string, given: unknown, shape: Shape): Record<string, unknown> {
+/** The members of a list argument, each an object of this shape. Throws RequestError. */
+export function checkedList<T>(
+  command: string,
+  name: string,
+  list: readonly T[] | undefined,
+  shape: Shape,
+): readonly T[] {
+  for (const [index, item] of (list ?? []).entries()) {
+    if (item === null || typeof item !== 'object') throw badArguments(command, `"${name}[${index}]" must be an object`);
+    checked(`${command}: ${name}[${index}]`, item, shape);
+  }
+  return list ?? [];
+}
+
+export function checked(command: string, given: unknown, shape: Shape): Record<string, unknown> {
   const args = given ?? {};
   if (typeof args !== 'object' || Array.isArray(args)) throw badArguments(command, 'arguments must be an object');
   for (const [name, kind] of Object.entries(shape)) {

@@ -55,7 +55,10 @@ describe('router', () => {
       request(5, 'constructor'),
       request(6, 'echo', { text: 'still here' }),
     ]);
-    assert.deepEqual(answers.map(({ success }) => success), [false, false, false, false, false, true]);
+    assert.deepEqual(
+      answers.map(({ success }) => success),
+      [false, false, false, false, false, true],
+    );
     assert.equal(answers[1]?.message, 'a {brace} stays');
     const { error } = answers[1]?.body as { error: DebugProtocol.Message };
     assert.equal(error.format, '{text}');
@@ -64,7 +67,10 @@ describe('router', () => {
 
   it('checks arguments before the handler sees them', async () => {
     const wrong = [undefined, {}, { text: 1 }, { text: null }, { text: 'a', count: '1' }, [], 'x', { text: ['a'] }];
-    const answers = await exchange(routes, wrong.map((args, index) => request(index, 'echo', args)));
+    const answers = await exchange(
+      routes,
+      wrong.map((args, index) => request(index, 'echo', args)),
+    );
     assert.equal(answers.length, wrong.length);
     for (const answer of answers) {
       assert.equal(answer.success, false);
@@ -73,8 +79,21 @@ describe('router', () => {
   });
 
   it('answers messages that are no requests, and passes over what needs no answer', async () => {
-    const messages = [null, 3, 'x', [], {}, { type: 'request' }, { type: 'request', command: 'echo' }, { type: 'event' }];
-    const answers = await exchange(routes, [...messages, { type: 'response', request_seq: 1 }, request(9, 'echo', { text: 'a' })]);
+    const messages = [
+      null,
+      3,
+      'x',
+      [],
+      {},
+      { type: 'request' },
+      { type: 'request', command: 'echo' },
+      { type: 'event' },
+    ];
+    const answers = await exchange(routes, [
+      ...messages,
+      { type: 'response', request_seq: 1 },
+      request(9, 'echo', { text: 'a' }),
+    ]);
     assert.equal(answers.length, 8);
     assert.ok(answers.slice(0, 7).every(({ success }) => !success));
     assert.equal(answers[7]?.success, true);

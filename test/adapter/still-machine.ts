@@ -82,7 +82,9 @@ export class StillMachine implements Machine {
     );
   }
 
-  readonly vcpus = [{ index: 0, registers: { names: () => [], read: () => undefined, write: () => false }, halted: false }];
+  readonly vcpus = [
+    { index: 0, registers: { names: () => [], read: () => undefined, write: () => false }, halted: false },
+  ];
 
   addTaps(taps: Taps): () => void {
     this.taps.push(taps);
