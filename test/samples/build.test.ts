@@ -12,8 +12,8 @@ interface Toolchain {
   missing?: string;
 }
 interface Toolchains {
-  candidates(env: NodeJS.ProcessEnv, from: string): Toolchain[];
-  pickToolchain(list: Toolchain[]): Toolchain;
+  candidates: (env: NodeJS.ProcessEnv, from: string) => Toolchain[];
+  pickToolchain: (list: Toolchain[]) => Toolchain;
 }
 
 const root = process.cwd();
