@@ -7,10 +7,20 @@ import { showStatus } from './session/status';
 import { createExitsView } from './views/exits/view';
 import { createPagesView } from './views/pages/view';
 import { createTranslationView } from './views/translation/view';
-import { registerCopyCommand } from './views/tree-view';
+import { registerCopyCommand, type ModelTree } from './views/tree-view';
 
-export function activate(context: vscode.ExtensionContext): void {
+/** What other extensions, and our tests, get: the views' contents as VS Code gets them. */
+export interface Exports {
+  readonly views: { readonly exits: ModelTree; readonly translation: ModelTree; readonly pages: ModelTree };
+}
+
+export function activate(context: vscode.ExtensionContext): Exports {
   const active = new ActiveSession();
+  const views = {
+    exits: createExitsView(active),
+    translation: createTranslationView(active),
+    pages: createPagesView(active),
+  };
   context.subscriptions.push(
     active,
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, new AdapterFactory(context.extensionUri)),
@@ -18,8 +28,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerContinueCommands(active),
     registerCopyCommand(),
     showStatus(active),
-    createExitsView(active),
-    createTranslationView(active),
-    createPagesView(active),
+    ...Object.values(views),
   );
+  return { views };
 }

@@ -5,10 +5,14 @@ import { descriptionFile, descriptionOf, readDescription, type Description } fro
 
 type Configuration = vscode.DebugConfiguration;
 
-/** Debugs the stack that an undervisor.json describes: the adapter takes its folder as the program. */
+/**
+ * Debugs the stack that an undervisor.json describes: the adapter takes its folder as the program. Without a breakpoint
+ * there would be nothing to see but the end of the run, so it stops at the first instruction then.
+ */
 function configurationFor(folder: vscode.Uri): Configuration {
   const name = folder.path.slice(folder.path.lastIndexOf('/') + 1);
-  return { type: debugType, request: 'launch', name: `Debug ${name}`, program: folder.fsPath };
+  const stopOnEntry = !vscode.debug.breakpoints.some(({ enabled }) => enabled);
+  return { type: debugType, request: 'launch', name: `Debug ${name}`, program: folder.fsPath, stopOnEntry };
 }
 
 async function findDescription(folder?: vscode.WorkspaceFolder): Promise<vscode.Uri | undefined> {

@@ -33,6 +33,11 @@ export class ModelTree implements vscode.TreeDataProvider<TreeNode>, vscode.Disp
     ];
   }
 
+  /** Disposes of these together with the view. */
+  own(...disposables: vscode.Disposable[]): void {
+    this.subscriptions.push(...disposables);
+  }
+
   refresh(): void {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;

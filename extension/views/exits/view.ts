@@ -1,10 +1,9 @@
-import type * as vscode from 'vscode';
 import type { ActiveSession } from '../../session/active-session';
 import { ModelTree } from '../tree-view';
 import { ExitsModel } from './model';
 
 /** The VM Exits view. */
-export function createExitsView(active: ActiveSession): vscode.Disposable {
+export function createExitsView(active: ActiveSession): ModelTree {
   const create = () => new ExitsModel((start, count) => active.request('undervisor/exits', { start, count }));
   let model = create();
   return new ModelTree(

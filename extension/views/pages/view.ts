@@ -1,10 +1,9 @@
-import type * as vscode from 'vscode';
 import type { ActiveSession } from '../../session/active-session';
 import { ModelTree } from '../tree-view';
 import { PagesModel } from './model';
 
 /** The Pages view. */
-export function createPagesView(active: ActiveSession): vscode.Disposable {
+export function createPagesView(active: ActiveSession): ModelTree {
   const create = () => new PagesModel((start, count) => active.request('undervisor/pages', { start, count }));
   let model = create();
   return new ModelTree(

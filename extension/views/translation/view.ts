@@ -10,7 +10,7 @@ import { failureNode, translationNodes } from './model';
 const initial = { expression: '$rip', space: 'linear' as const };
 
 /** The Address Translation view. What was asked is evaluated again in the selected frame at each stop. */
-export function createTranslationView(active: ActiveSession): vscode.Disposable {
+export function createTranslationView(active: ActiveSession): ModelTree {
   let asked: { expression: string; space: NonNullable<TranslateArguments['space']> } = initial;
   const tree = new ModelTree(
     'undervisor.translation',
@@ -30,8 +30,7 @@ export function createTranslationView(active: ActiveSession): vscode.Disposable 
     tree.refresh();
     await vscode.commands.executeCommand('undervisor.translation.focus');
   };
-  return vscode.Disposable.from(
-    tree,
+  tree.own(
     vscode.commands.registerCommand('undervisor.translate', () =>
       ask('linear', 'Linear address or expression, in the selected frame'),
     ),
@@ -39,6 +38,7 @@ export function createTranslationView(active: ActiveSession): vscode.Disposable 
       ask('guest-physical', 'Guest-physical address or expression, in the selected frame'),
     ),
   );
+  return tree;
 }
 
 async function translate(

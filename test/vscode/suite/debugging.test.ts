@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import * as vscode from 'vscode';
+import { Debuggee, until, viewRows } from './debuggee';
+
+const labels = (rows: readonly { label: string }[]) => rows.map(({ label }) => label);
+const names = (stack: readonly { name: string }[]) => stack.map(({ name }) => name).join(', ');
+
+describe('debugging samples/cloudvisor', () => {
+  let debuggee: Debuggee;
+  before(async () => {
+    debuggee = await Debuggee.launch({ stopOnEntry: true });
+  });
+  after(() => debuggee.end());
+
+  it('starts without a program in the configuration and stops at the first instruction of the VMM', async () => {
+    assert.equal((await debuggee.stopped()).reason, 'entry');
+    assert.match((await debuggee.stack())[0]?.name ?? '', /^vmm!/);
+  });
+
+  it('stops at an EPT violation by its exception filter, in the monitor, above the guest and the VMM', async () => {
+    await debuggee.stopAt('VM exit: EPT violation');
+    const stop = await debuggee.run('workbench.action.debug.continue');
+    assert.equal(stop.reason, 'exception');
+    assert.match(stop.description ?? '', /EPT violation/);
+    const stack = await debuggee.stack();
+    assert.match(stack[0]?.name ?? '', /^monitor!/);
+    for (const layer of ['monitor', 'vmm', 'guest']) {
+      assert.ok(
+        stack.some(({ name }) => name.startsWith(`${layer}!`)),
+        `no frame of ${layer} in ${names(stack)}`,
+      );
+    }
+    const border = stack.find(({ presentationHint }) => presentationHint === 'label');
+    assert.match(border?.name ?? '', /^VM exit: EPT violation \(48\) at /);
+  });
+
+  it('fills the three views', async () => {
+    const exits = await viewRows('exits');
+    assert.match(exits[0]?.label ?? '', /EPT violation/);
+    const translation = labels(await viewRows('translation'));
+    assert.match(translation[0] ?? '', /^Linear 0x/);
+    assert.match(translation.at(-1) ?? '', /^Host-physical 0x/);
+    const pages = await viewRows('pages');
+    assert.ok(pages.length > 0);
+    for (const page of pages) assert.ok((await page.children?.())?.length, `${page.label} has no decision`);
+  });
+
+  it('counts one more exit after "Continue to Next VM Exit"', async () => {
+    await debuggee.stopAt();
+    const before = Number.parseInt((await viewRows('exits'))[0]?.label ?? '', 10);
+    await debuggee.run('undervisor.continueToExit');
+    assert.equal(Number.parseInt((await viewRows('exits'))[0]?.label ?? '', 10), before + 1);
+    assert.equal(await debuggee.runningLayer(), 'monitor');
+  });
+
+  it('steps from the guest into the monitor, on to the VMM, and back to the guest', async () => {
+    await debuggee.stopAt('VM exit: CPUID');
+    // The exits are the guest's and the VMM's: what matters is one of the guest.
+    await until('a CPUID of the guest', async () => {
+      await debuggee.run('workbench.action.debug.continue');
+      return (await viewRows('exits'))[0]?.description?.startsWith('guest') ? true : undefined;
+    });
+    await debuggee.stopAt();
+    const path = ['guest', await debuggee.runningLayer()];
+    for (let borders = 0; borders < 40 && path.at(-1) !== 'guest'; borders++) {
+      await debuggee.run(path.at(-1) === 'monitor' ? 'undervisor.continueToEntry' : 'undervisor.continueToExit');
+      path.push(await debuggee.runningLayer());
+    }
+    assert.deepEqual(path.slice(0, 3), ['guest', 'monitor', 'vmm']);
+    assert.deepEqual(path.slice(-2), ['monitor', 'guest']);
+  });
+
+  it('steps by line within a layer', async () => {
+    const before = (await debuggee.stack())[0];
+    const stop = await debuggee.run('workbench.action.debug.stepOver');
+    assert.equal(stop.reason, 'step');
+    const after = (await debuggee.stack())[0];
+    assert.notDeepEqual([after?.name, after?.line], [before?.name, before?.line]);
+    assert.ok(after?.source?.path, 'no source');
+    const document = await vscode.workspace.openTextDocument(after.source.path);
+    assert.ok(document.lineCount >= after.line);
+  });
+});
