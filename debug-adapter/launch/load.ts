@@ -27,7 +27,8 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
   const modules: { name: string; bytes: Uint8Array; commandLine?: string }[] = [];
   for (const { file, layer, commandLine } of launch.modules ?? []) {
     const bytes = await readFile(files, file);
-    modules.push({ name: baseName(file), bytes, ...(commandLine === undefined ? {} : { commandLine }) });
+    // Its command line, by which the program that boots finds it, is the layer's name unless another is given.
+    modules.push({ name: layer ?? baseName(file), bytes, ...(commandLine === undefined ? {} : { commandLine }) });
     // A module may be anything (a disk, a configuration): only one that names a layer has to be an image.
     if (layer !== undefined || looksLikeElf(bytes)) images.push(open(bytes, file, layer ?? layerNameOf(file), 0n));
   }

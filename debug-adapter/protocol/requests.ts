@@ -7,7 +7,7 @@
 export interface LaunchArguments {
   /** ELF image that boots first (PVH or plain 32/64-bit entry) */
   program: string;
-  /** Further images given to it as modules, in order; `layer` names the layer that runs it, for symbols and views */
+  /** Further images given to it as modules, in order; `layer` names the layer that runs it, for symbols and views; `commandLine` defaults to it */
   modules?: { file: string; layer?: string; commandLine?: string }[];
   /** Name of the layer that `program` runs as */
   layer?: string;
