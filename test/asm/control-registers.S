@@ -77,10 +77,6 @@ test:
   ATTEMPT
   ENTER_USER user_invlpg
   OUTCOME
-  CASE "user: CR1 is #UD before #GP"
-  ATTEMPT
-  ENTER_USER user_cr1
-  OUTCOME
   ret
 
 user_cr0:
@@ -96,5 +92,3 @@ user_clts:
   clts
 user_invlpg:
   invlpg (%rax)
-user_cr1:
-  .byte 0x0f, 0x20, 0xc8

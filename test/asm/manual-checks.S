@@ -161,6 +161,50 @@ test:
   .byte 0xf0, 0x0f, 0xa3, 0x0b
   OUTCOME
 
+  CASE "error codes of the IDT: not present, of a wrong type, beyond the limit"
+  movb $0x0e, idt + 0x40 * 16 + 5
+  ATTEMPT
+  int $0x40
+  OUTCOME
+  movb $0x85, idt + 0x41 * 16 + 5
+  ATTEMPT
+  int $0x41
+  OUTCOME
+  movw $0x48 * 16 - 1, idt_pointer
+  lidt idt_pointer
+  ATTEMPT
+  int $0x48
+  OUTCOME
+  movw $256 * 16 - 1, idt_pointer
+  lidt idt_pointer
+  CASE "error codes of the IDT: gates with DPL 0 from user"
+  ATTEMPT
+  movl $user_int + USER_ALIAS, %eax
+  movq %rax, attempt_rip
+  ENTER_USER user_int
+  OUTCOME
+  ATTEMPT
+  movl $user_int3 + USER_ALIAS, %eax
+  movq %rax, attempt_rip
+  ENTER_USER user_int3
+  OUTCOME
+  CASE "a fault while delivering a benign exception is delivered itself"
+  ATTEMPT
+  movb $0x0e, idt + 3 * 16 + 5
+  int3
+  OUTCOME
+  movb $0x8e, idt + 3 * 16 + 5
+  CASE "SS: null with RPL 3 at CPL 0"
+  ATTEMPT
+  movl $3, %eax
+  movl %eax, %ss
+  OUTCOME
+  CASE "LTR of null"
+  ATTEMPT
+  xorl %eax, %eax
+  ltr %ax
+  OUTCOME
+
   CASE "compatibility mode: beyond the limit, to read-only data, from execute-only code, through a null selector"
   FAR_JUMP KERNEL_CODE32, beyond_limit
   FAR_JUMP KERNEL_CODE32, at_limit
@@ -170,6 +214,11 @@ test:
   CASE "compatibility mode: beyond the limit of SS"
   FAR_JUMP KERNEL_CODE32, beyond_stack
   ret
+
+user_int:
+  int $0x31
+user_int3:
+  int3
 
   .code32
 beyond_limit:

@@ -41,12 +41,6 @@ test:
   movq %rax, %rsp
   movq WINDOW, %rbx
   OUTCOME
-  CASE "a benign exception first: the second one is delivered"
-  ATTEMPT
-  movb $0x0e, idt + 3 * 16 + 5
-  int3
-  OUTCOME
-  movb $0x8e, idt + 3 * 16 + 5
   CASE "#GP while delivering #DE: double fault"
   movw $KERNEL_DATA, idt + 0 * 16 + 2
   ATTEMPT
