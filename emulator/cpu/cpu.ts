@@ -301,9 +301,9 @@ export class Cpu implements Processor {
           events++;
           continue;
         }
-        const exit = this.execute(this.slice(left), skip);
-        if (exit === EngineExit.Breakpoint) return BREAKPOINT;
-        if (exit === EngineExit.Fault) events++;
+        const { retired } = this;
+        if (this.execute(this.slice(left), skip) === EngineExit.Breakpoint) return BREAKPOINT;
+        if (this.retired === retired) events++;
         skip = false;
       }
     } catch (error) {

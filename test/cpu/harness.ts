@@ -1,11 +1,12 @@
 import { Cpu, type CpuParts, type CpuRunResult } from '../../emulator/cpu/cpu';
 import { processorHelpers } from '../../emulator/cpu/helpers/table';
 import { noInterrupts, noVirtualization } from '../../emulator/cpu/processor';
+import { Engine } from '../../emulator/engine/engine';
 import { EngineExit, type EngineControl } from '../../emulator/engine/host';
 import type { Instruction } from '../../emulator/isa/instruction';
 import type { InstructionRow } from '../../emulator/isa/row';
 import { hostPhysical } from '../../emulator/memory/address';
-import { Segment, State } from '../../emulator/memory/layout';
+import { RAM_BASE, Segment, State } from '../../emulator/memory/layout';
 import { MachineMemory } from '../../emulator/memory/machine-memory';
 import { PhysicalMemory } from '../../emulator/memory/physical';
 
@@ -122,7 +123,8 @@ export class Bench {
   readonly engine = new ScriptedEngine();
   readonly cpu: Cpu;
 
-  constructor(parts: Partial<CpuParts> = {}) {
+  /** `real`: the generated interpreter instead of a script */
+  constructor(parts: Partial<CpuParts> = {}, real = false) {
     this.cpu = new Cpu({
       index: 0,
       physical: this.physical,
@@ -130,12 +132,17 @@ export class Bench {
       taps: {},
       interrupts: noInterrupts,
       helpers: processorHelpers,
-      engine: () => this.engine,
+      engine: (host) => (real ? new Engine(this.memory, host) : this.engine),
       virtualization: () => noVirtualization,
       ...parts,
     });
     this.engine.cpu = this.cpu;
     this.cpu.reset();
+  }
+
+  /** Code at a physical address, in hexadecimal */
+  load(address: number, code: string): void {
+    this.memory.u8.set(Buffer.from(code.replaceAll(' ', ''), 'hex'), RAM_BASE + address);
   }
 
   write64(address: number, value: bigint): void {
@@ -166,6 +173,8 @@ export class Bench {
     this.write64(GDT + TASK + 8, 0n);
     this.write64(TSS + 4, INNER_STACK);
     this.write64(TSS + 0x24, IST_STACK);
+    // The I/O permission bitmap would begin beyond the limit.
+    this.memory.view.setUint16(RAM_BASE + TSS + 102, 0x68, true);
     for (let vector = 0; vector < 64; vector++) this.gate64(vector, HANDLER + BigInt(vector * 16));
     const { state } = this.cpu;
     state.cr0 = 0x80010031n;

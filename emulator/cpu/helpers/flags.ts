@@ -37,4 +37,14 @@ const popf: Helper = (cpu, insn) => {
   if ((old ^ state.rflags) & Rflags.AC) cpu.contextChanged();
 };
 
-export const flagHelpers: HelperTable = { pushf, popf };
+/** CLAC and STAC: only at CPL 0 (SDM vol. 2), else #UD. */
+const setAlignmentCheck =
+  (value: bigint): Helper =>
+  (cpu) => {
+    if (cpu.cpl !== 0 || cpu.virtual8086) throw cpu.fault(Vector.UD);
+    const { state } = cpu;
+    state.rflags = (state.rflags & ~Rflags.AC) | value;
+    cpu.contextChanged();
+  };
+
+export const flagHelpers: HelperTable = { pushf, popf, clac: setAlignmentCheck(0n), stac: setAlignmentCheck(Rflags.AC) };
