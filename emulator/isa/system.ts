@@ -87,6 +87,8 @@ export const systemRows: readonly RowDefinition[] = [
   system('WBINVD', '0F 09', '', 'wbinvd', 'Writes back and invalidates caches', 'WBINVD'),
   system('MONITOR', '0F 01 C8', '', 'monitor', 'Sets up an address to watch', 'MONITOR'),
   system('MWAIT', '0F 01 C9', '', 'mwait', 'Waits for a write to the watched address', 'MWAIT'),
+  system('CLAC', 'NP 0F 01 CA', '', 'clac', 'Clears RFLAGS.AC: SMAP applies'),
+  system('STAC', 'NP 0F 01 CB', '', 'stac', 'Sets RFLAGS.AC: lifts SMAP'),
   system('XGETBV', 'NP 0F 01 D0', '', 'xgetbv', 'Reads an extended control register'),
   system('XSETBV', 'NP 0F 01 D1', '', 'xsetbv', 'Writes an extended control register', 'XSETBV'),
   system('RDRAND', 'NP/66 0F C7 /6', 'Rv', 'rdrand', 'Random number', 'RDRAND'),
