@@ -103,7 +103,8 @@ export class Engine implements EngineControl {
           this.current = this.instructionOf(stoppedAt);
           return EngineExit.Helper;
         case Stop.Fault:
-          return EngineExit.Fault;
+          // The fetch of an instruction beyond the budget is not this run's: it happens again in the next.
+          return stoppedAt === 0 && left === 0 ? EngineExit.Budget : EngineExit.Fault;
         case Stop.Breakpoint:
           this.current = this.peek(stoppedAt);
           return EngineExit.Breakpoint;
