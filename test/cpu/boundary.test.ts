@@ -88,7 +88,7 @@ describe('instruction boundary', () => {
     b.run(instruction('mov_to_seg', { reg: 2, rm: 0, length: 2 }), mark, mark);
     assert.deepEqual(rips, [0x8002n, handler(0x20)], 'the trap is delivered first, the interrupt on top of it');
     assert.equal(b.read64(b.cpu.state.gpr(RSP)), handler(1), 'the interrupt found the #DB handler');
-    assert.equal(b.read64(b.cpu.state.gpr(RSP) + 40n), 0x8003n);
+    assert.equal(b.read64(STACK - 40n), 0x8003n);
   });
 
   it('cuts the run exactly at the timer deadline', () => {
