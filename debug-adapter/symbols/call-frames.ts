@@ -170,6 +170,9 @@ class FrameReader {
         else break;
       }
       cursor.seek(dataEnd);
+    } else if (augmentation === 'S') {
+      // As assemblers write .cfi_signal_frame into .debug_frame: a letter without augmentation data.
+      signal = true;
     } else if (augmentation !== '') {
       throw cursor.error(`frame augmentation "${augmentation}" is not supported`, offset);
     }
