@@ -34,6 +34,7 @@ import {
 } from './processor';
 import { initState, resetState } from './reset';
 import { SlowPath } from './slow-path';
+import { isStackReference } from './stack-reference';
 import { CpuState } from './state';
 import type { Taps } from './taps';
 import { FaultKind, Translation } from './translation';
@@ -420,9 +421,13 @@ export class Cpu implements Processor {
         throw this.unsupported(`fetching an instruction outside RAM, at physical address 0x${physical}`);
       }
       default: {
-        const vector = state.get32(State.FAULT_VECTOR);
+        let vector = state.get32(State.FAULT_VECTOR);
+        const linear = state.get64(State.FAULT_LINEAR);
+        // Not every fault is one of an access: the next one must not find this address.
+        state.set64(State.FAULT_LINEAR, 0n);
+        if (vector === Number(Vector.GP) && isStackReference(this, linear)) vector = Vector.SS;
         const errorCode = exceptionRow(vector)?.errorCode ? state.get32(State.FAULT_ERROR) : undefined;
-        const payload = vector === Number(Vector.PF) ? state.get64(State.FAULT_LINEAR) : 0n;
+        const payload = vector === Number(Vector.PF) ? linear : 0n;
         this.deliver(vector, InterruptionType.HARDWARE_EXCEPTION, errorCode, payload, 0);
       }
     }

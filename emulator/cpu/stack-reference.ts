@@ -1,0 +1,35 @@
+import { Segment } from '../memory/layout';
+import { isCanonical } from './linear-memory';
+import type { Processor } from './processor';
+
+const LONGEST_INSTRUCTION = 15;
+/** Mnemonics of rows whose meaning reaches the stack besides, or instead of, a memory operand */
+const STACK_INSTRUCTION = /^(PUSH|POP|CALL|RET|ENTER|LEAVE)/;
+
+/**
+ * Whether a non-canonical access of the instruction at RIP was a reference to the stack segment, which raises #SS(0)
+ * instead of #GP(0) in 64-bit mode (SDM vol. 3, 6.15, "Interrupt 12"; vol. 1, 3.7.5 for the default segment). Generated
+ * code knows the address only; this decodes the instruction again, on the rare path.
+ */
+export function isStackReference(cpu: Processor, linear: bigint): boolean {
+  if (cpu.codeSize !== 64 || isCanonical(linear)) return false;
+  const { state } = cpu;
+  const { rip } = state;
+  const bytes = new Uint8Array(LONGEST_INSTRUCTION);
+  let length = 0;
+  for (; length < LONGEST_INSTRUCTION; length++) {
+    const at = BigInt.asUintN(64, rip + BigInt(length));
+    if (length > 0 && (at & 0xfffn) === 0n && cpu.engine.decodeAt(bytes.subarray(0, length), rip, 64)) break;
+    bytes[length] = Number(cpu.linear.read(at, 1));
+  }
+  const insn = cpu.engine.decodeAt(bytes.subarray(0, length), rip, 64);
+  if (!insn) return false;
+  if (insn.isMemory && insn.row.operands.length > 0) {
+    const base =
+      insn.segment === Number(Segment.FS) || insn.segment === Number(Segment.GS) ? state.segmentBase(insn.segment) : 0n;
+    const operand = BigInt.asUintN(64, cpu.linear.effectiveAddress(insn) + base);
+    const distance = BigInt.asIntN(64, linear - operand);
+    if (distance >= 0n && distance < 16n) return insn.segment === Number(Segment.SS);
+  }
+  return STACK_INSTRUCTION.test(insn.row.mnemonic);
+}
