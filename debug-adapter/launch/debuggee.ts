@@ -131,7 +131,9 @@ export class Debuggee {
     for (const hit of this.probes.hitsAt(this.running(vcpu), linear)) {
       this.watcher.probe?.(hit);
       const decision = pageDecision(hit, this.machine);
-      if (decision) this.watcher.page?.(this.pages.add(decision));
+      if (!decision) continue;
+      const event = this.pages.add(decision);
+      this.watcher.page?.(event);
     }
   }
 

@@ -96,7 +96,7 @@ export function textOf(row: HeadlessRow): string | undefined {
     case 'page':
       return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
     case 'serial':
-      return `[${row.layer}] ${row.text}`;
+      return `serial ${row.layer.padEnd(8)} ${row.text}`;
     case 'end':
       return `end  ${row.outcome}: ${row.description}\n     ${row.instructions} instructions, state ${row.stateHash}`;
     case 'entry':

@@ -60,7 +60,7 @@ export class Live {
       },
     );
     debuggee.watcher = {
-      serial: (layer, text) => this.emit('output', { category: 'stdout', output: `[${layer}] ${text}\n` }),
+      serial: (_layer, text) => this.emit('output', { category: 'stdout', output: `${text}\n` }),
     };
   }
 
