@@ -61,6 +61,7 @@ describe('samples: the stack on Bochs', function () {
     assert.match(serial, /adversary: interrupted guest has RIP 0, RSP 0, RAX 0, RBX 0/);
     assert.match(serial, /write to page [0-9a-f]+ of the guest was refused by the machine/);
     assert.match(serial, /the changed page was not accepted/);
+    assert.match(serial, /\[monitor\] vm 1: entry refused, the VMM changed field 681a\n\[vmm\] VM entry refused/);
     const proof = /\[guest\] secret intact: ([0-9a-f]+)/.exec(serial);
     assert.strictEqual(proof?.[1], secretDigest().toString(16));
   });

@@ -2,25 +2,16 @@
 #include "secret.h"
 
 #include <hypercall.h>
+#include <idt.h>
 #include <print.h>
+#include <serial.h>
 #include <stdbool.h>
 #include <string.h>
 #include <x86.h>
 
-#define COM1 0x3f8
-#define LINE_STATUS (COM1 + 5)
-#define TRANSMITTER_EMPTY 0x20
 #define CODE_SELECTOR 0x08
-#define GATE_INTERRUPT_PRESENT 0x8e
 #define ROUNDS 5
 #define GUEST_BASE 0xffffffffc0000000
-
-struct gate {
-  uint16_t offset_low, selector;
-  uint8_t stack, type;
-  uint16_t offset_middle;
-  uint32_t offset_high, reserved;
-};
 
 extern void timer_entry(void);
 
@@ -31,9 +22,7 @@ static char spare_page[PAGE_SIZE] __attribute__((aligned(4096)));
 void
 console_put(char c)
 {
-  while (!(inb(LINE_STATUS) & TRANSMITTER_EMPTY))
-    ;
-  outb(COM1, (uint8_t)c);
+  serial_put(c);
 }
 
 static uint64_t
@@ -47,14 +36,8 @@ hypercall(enum hypercall number, uint64_t argument)
 static void
 interrupts_init(void)
 {
-  uint64_t entry = (uint64_t)timer_entry;
-  struct table_register idtr = { sizeof(idt) - 1, (uint64_t)idt };
-  idt[GUEST_TIMER_VECTOR] = (struct gate){ .offset_low = (uint16_t)entry,
-                                           .selector = CODE_SELECTOR,
-                                           .type = GATE_INTERRUPT_PRESENT,
-                                           .offset_middle = (uint16_t)(entry >> 16),
-                                           .offset_high = (uint32_t)(entry >> 32) };
-  __asm__ volatile("lidt %0" : : "m"(idtr));
+  idt[GUEST_TIMER_VECTOR] = interrupt_gate(CODE_SELECTOR, (uint64_t)timer_entry);
+  load_idt(idt, sizeof(idt));
   __asm__ volatile("sti");
 }
 

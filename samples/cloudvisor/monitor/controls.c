@@ -97,8 +97,12 @@ bind_vm(struct vcpu *vcpu)
     return false;
   if (vcpu->vm)
     return vcpu->vm->vmm_root == root;
-  vcpu->vm = vm_of_root(root);
-  return vcpu->vm != NULL;
+  struct vm *vm = vm_of_root(root);
+  if (!vm || vm->vcpu)
+    return false;
+  vm->vcpu = vcpu;
+  vcpu->vm = vm;
+  return true;
 }
 
 // The VMM may raise external interrupts, and what the guest's interrupted event delivery left over. Anything else could

@@ -17,8 +17,11 @@
 #define RDI (1u << 7)
 #define ALL_REGISTERS 0xffffu
 
+#define CR_ACCESS_NUMBER(qualification) ((qualification) & 15)
+#define CR_ACCESS_TYPE(qualification) ((qualification) >> 4 & 3)
 #define CR_ACCESS_REGISTER(qualification) ((qualification) >> 8 & 15)
-#define CR_ACCESS_MOV_FROM(qualification) (((qualification) >> 4 & 3) == 1)
+#define CR_ACCESS_MOV_TO 0
+#define CR_ACCESS_MOV_FROM 1
 
 // One row an exit reason. A reason without a row shows nothing and takes nothing back. HLT and PAUSE are instructions
 // that the VMM completes, so it may step over them.
@@ -59,7 +62,7 @@ static void
 refine_cr_access(struct disclosure *row, uint64_t qualification)
 {
   uint16_t operand = (uint16_t)(1u << CR_ACCESS_REGISTER(qualification));
-  if (CR_ACCESS_MOV_FROM(qualification))
+  if (CR_ACCESS_TYPE(qualification) == CR_ACCESS_MOV_FROM)
     row->accepted = operand;
   else
     row->shown = operand;
@@ -104,6 +107,12 @@ mask_of(const struct disclosure *row)
   return row->value_mask ? row->value_mask : ~0ul;
 }
 
+static uint64_t
+shown_register(const struct vcpu *vcpu, unsigned number)
+{
+  return vcpu->last.shown >> number & 1 ? vcpu->registers.number[number] & mask_of(&vcpu->last) : 0;
+}
+
 // After an exit, with the guest's VMCS current: notes the real state, and makes the VMM's copy.
 void
 disclose(struct vcpu *vcpu)
@@ -130,7 +139,7 @@ void
 disclosed_registers(const struct vcpu *vcpu, struct registers *to_vmm)
 {
   for (unsigned i = 0; i < 16; i++)
-    to_vmm->number[i] = vcpu->last.shown >> i & 1 ? vcpu->registers.number[i] & mask_of(&vcpu->last) : 0;
+    to_vmm->number[i] = shown_register(vcpu, i);
   PROBE3(registers_hidden, vcpu->vm->id, vcpu->last.reason, ALL_REGISTERS & ~vcpu->last.shown);
 }
 
@@ -142,63 +151,89 @@ violation(const struct vcpu *vcpu, const char *what, uint64_t which)
   return false;
 }
 
-// A field of the guest state that the VMM has changed: is it the effect of the exit? Then it becomes actual.
+// Whether the guest asked for this value of this control register, by MOV; VMX operation fixes some of its bits.
 static bool
-take_field(struct vcpu *vcpu, enum field_index index)
+guest_asked_for_cr(const struct vcpu *vcpu, unsigned number, uint64_t value, uint64_t fixed)
 {
-  uint64_t was = visible_guest_state(vcpu, index), is = vcpu->visible[index];
-  if (is == was)
-    return true;
+  uint64_t qualification = vcpu->actual[AT_EXIT_QUALIFICATION];
+  uint64_t wanted = vcpu->registers.number[CR_ACCESS_REGISTER(qualification)];
+  return vcpu->last.reason == EXIT_CR_ACCESS && CR_ACCESS_TYPE(qualification) == CR_ACCESS_MOV_TO &&
+         CR_ACCESS_NUMBER(qualification) == number && (value | fixed) == (wanted | fixed);
+}
+
+// Whether a change of this field, from what the VMM saw to what it wrote, is the effect of the last exit.
+static bool
+legal_effect(const struct vcpu *vcpu, enum field_index index, uint64_t was, uint64_t is)
+{
   switch (index) {
   case AT_GUEST_RIP: // hidden, so the VMM added to zero
-    if (!vcpu->last.advance || is - was != vcpu->actual[AT_EXIT_INSTRUCTION_LENGTH])
-      return false;
-    vcpu->actual[index] += is - was;
-    return true;
+    return vcpu->last.advance && is - was == vcpu->actual[AT_EXIT_INSTRUCTION_LENGTH];
   case AT_GUEST_INTERRUPTIBILITY: // the step over an instruction ends the blocking by STI and MOV SS
-    if (is != (was & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS)))
-      return false;
-    vcpu->actual[index] = is;
-    return true;
+    return is == (was & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
   case AT_GUEST_ACTIVITY: // woken
-    vcpu->actual[index] = is;
     return is == 0;
+  case AT_GUEST_CR0:
+    return guest_asked_for_cr(vcpu, 0, is, CR0_NE);
+  case AT_GUEST_CR3:
+    return guest_asked_for_cr(vcpu, 3, is, 0);
+  case AT_GUEST_CR4:
+    return guest_asked_for_cr(vcpu, 4, is, CR4_VMXE);
   default:
     return false;
   }
 }
 
 static bool
-take_registers(struct vcpu *vcpu, const struct registers *from_vmm)
+changes_are_legal(const struct vcpu *vcpu, const struct registers *from_vmm)
 {
-  struct registers shown;
-  uint64_t mask = mask_of(&vcpu->last);
-  for (unsigned i = 0; i < 16; i++)
-    shown.number[i] = vcpu->last.shown >> i & 1 ? vcpu->registers.number[i] & mask : 0;
-  for (unsigned i = 0; i < 16; i++) {
-    if (i == RSP_NUMBER)
+  for (enum field_index i = 0; i < FIELD_COUNT; i++) {
+    if (!is_guest_state(i))
       continue;
-    uint64_t value = from_vmm->number[i];
-    if (vcpu->last.accepted >> i & 1) {
-      uint64_t kept = mask == 0xffffffff ? 0 : ~mask; // a 32-bit result clears the upper half
-      vcpu->registers.number[i] = (vcpu->registers.number[i] & kept) | (value & mask);
-    } else if (value != shown.number[i]) {
+    uint64_t was = visible_guest_state(vcpu, i), is = vcpu->visible[i];
+    if (is != was && !legal_effect(vcpu, i, was, is))
+      return violation(vcpu, "field", fields[i].encoding);
+  }
+  for (unsigned i = 0; i < 16; i++) {
+    bool accepted = vcpu->last.accepted >> i & 1;
+    if (i != RSP_NUMBER && !accepted && from_vmm->number[i] != shown_register(vcpu, i))
       return violation(vcpu, "register", i);
-    }
   }
   return true;
 }
 
-// Before an entry: the VMM's changes, as far as they are legal, become the guest's. False: the entry must not happen; the
-// VMM's copy is as after the exit again.
+// Puts a legal change of a field into the real VMCS, which is current.
+static void
+take_field(struct vcpu *vcpu, enum field_index index)
+{
+  uint64_t was = visible_guest_state(vcpu, index), is = vcpu->visible[index];
+  if (is == was)
+    return;
+  vcpu->actual[index] = index == AT_GUEST_RIP ? vcpu->actual[index] + (is - was) : is;
+  vmwrite(fields[index].encoding, vcpu->actual[index]);
+}
+
+static void
+take_register(struct vcpu *vcpu, unsigned number, uint64_t value)
+{
+  uint64_t mask = mask_of(&vcpu->last), kept = mask == 0xffffffff ? 0 : ~mask; // 32 bits clear the upper half
+  vcpu->registers.number[number] = (vcpu->registers.number[number] & kept) | (value & mask);
+}
+
+// Before an entry: the VMM's changes become the guest's if all of them are legal. False: the entry must not happen; the
+// VMM may take back what was not its to change, and try again.
 bool
 take_back(struct vcpu *vcpu, const struct registers *from_vmm)
 {
+  if (!changes_are_legal(vcpu, from_vmm))
+    return false;
   for (enum field_index i = 0; i < FIELD_COUNT; i++) {
-    if (is_guest_state(i) && !take_field(vcpu, i)) {
-      vcpu->visible[i] = visible_guest_state(vcpu, i);
-      return violation(vcpu, "field", fields[i].encoding);
-    }
+    if (!is_guest_state(i))
+      continue;
+    take_field(vcpu, i);
+    vcpu->visible[i] = visible_guest_state(vcpu, i); // so that no change counts twice
   }
-  return take_registers(vcpu, from_vmm);
+  for (unsigned i = 0; i < 16; i++)
+    if (vcpu->last.accepted >> i & 1)
+      take_register(vcpu, i, from_vmm->number[i]);
+  return true;
 }

@@ -5,8 +5,8 @@
 #include "eptx.h"
 #include "layout.h"
 #include "pages.h"
-#include "selftest.h"
 #include "random.h"
+#include "selftest.h"
 #include "vmm.h"
 
 #include <print.h>

@@ -20,19 +20,6 @@ first_state_allowed(const struct vcpu *vcpu)
          (v[AT_ENTRY_CONTROLS] & ENTRY_IA32E) && (v[AT_GUEST_CS_RIGHTS] & rights_long);
 }
 
-static enum vmx_error
-accept_first_state(struct vcpu *vcpu, const struct registers *from_vmm)
-{
-  if (!first_state_allowed(vcpu)) {
-    print("vm %u: entry refused, wrong execution mode at launch\n", vcpu->vm->id);
-    return VMX_ERROR_ENTRY_CONTROLS;
-  }
-  memcpy(vcpu->actual, vcpu->visible, sizeof(vcpu->actual));
-  vcpu->registers = *from_vmm;
-  vm_measure(vcpu->vm);
-  return 0;
-}
-
 static void
 write_actual_state(const struct vcpu *vcpu)
 {
@@ -42,18 +29,28 @@ write_actual_state(const struct vcpu *vcpu)
 }
 
 static enum vmx_error
+accept_first_state(struct vcpu *vcpu, const struct registers *from_vmm)
+{
+  if (!first_state_allowed(vcpu)) {
+    print("vm %u: entry refused, wrong execution mode at launch\n", vcpu->vm->id);
+    return VMX_ERROR_ENTRY_CONTROLS;
+  }
+  memcpy(vcpu->actual, vcpu->visible, sizeof(vcpu->actual));
+  vcpu->registers = *from_vmm;
+  write_actual_state(vcpu);
+  vm_measure(vcpu->vm);
+  return 0;
+}
+
+static enum vmx_error
 prepare(struct vcpu *vcpu, const struct registers *from_vmm)
 {
   enum vmx_error error = controls_apply(vcpu);
   if (error)
     return error;
   if (!vcpu->entered)
-    error = accept_first_state(vcpu, from_vmm);
-  else if (!take_back(vcpu, from_vmm))
-    error = VMX_ERROR_ENTRY_CONTROLS;
-  if (!error)
-    write_actual_state(vcpu);
-  return error;
+    return accept_first_state(vcpu, from_vmm);
+  return take_back(vcpu, from_vmm) ? 0 : VMX_ERROR_ENTRY_CONTROLS;
 }
 
 // An EPT violation that the monitor settles alone: the VMM has mapped the page, only the shadow lacks it.

@@ -15,6 +15,7 @@ struct vm {
   unsigned id;          // owner number of its pages, from 1 on; 0: this entry is free
   uint64_t vmm_root;    // EPT-vm as the VMM wrote it
   uint64_t shadow_root; // EPT-vm as the processor uses it
+  struct vcpu *vcpu;    // its only one: a second could be started anywhere in the guest
   uint8_t key[16];      // of its pages while the VMM has them
 };
 

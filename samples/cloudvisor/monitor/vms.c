@@ -94,6 +94,7 @@ vms_destroy(void)
     print("vm %u destroyed: its pages are scrubbed\n", vms[i].id);
     vm_scrub(&vms[i]);
     vms[i].id = 0;
+    vms[i].vcpu = NULL;
     memset(vms[i].key, 0, sizeof(vms[i].key));
   }
 }

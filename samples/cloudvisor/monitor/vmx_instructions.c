@@ -5,6 +5,7 @@
 #include "pages.h"
 #include "shadow.h"
 #include "vmm.h"
+#include "vmx_operands.h"
 
 #include <print.h>
 #include <vmx.h>
@@ -45,51 +46,12 @@ fail(enum vmx_error error)
   end_with(RFLAGS_ZF);
 }
 
-// --- Operands (SDM 3C tables 27-13 and 27-14) ---
-
-#define INFORMATION_SCALE(i) ((i) & 3)
-#define INFORMATION_REGISTER_1(i) ((i) >> 3 & 15)
-#define INFORMATION_IS_REGISTER(i) ((i) >> 10 & 1)
-#define INFORMATION_SEGMENT(i) ((i) >> 15 & 7)
-#define INFORMATION_INDEX(i) ((i) >> 18 & 15)
-#define INFORMATION_NO_INDEX(i) ((i) >> 22 & 1)
-#define INFORMATION_BASE(i) ((i) >> 23 & 15)
-#define INFORMATION_NO_BASE(i) ((i) >> 27 & 1)
-#define INFORMATION_REGISTER_2(i) ((i) >> 28 & 15)
-#define SEGMENT_FS 4
-#define SEGMENT_GS 5
-
-// The linear address of a memory operand in 64-bit mode: the qualification is the displacement (27.2.1).
-static uint64_t
-operand_address(void)
-{
-  uint64_t information = vmread(EXIT_INSTRUCTION_INFORMATION);
-  uint64_t address = vmread(EXIT_QUALIFICATION);
-  if (!INFORMATION_NO_BASE(information))
-    address += vmm.registers.number[INFORMATION_BASE(information)];
-  if (!INFORMATION_NO_INDEX(information))
-    address += vmm.registers.number[INFORMATION_INDEX(information)] << INFORMATION_SCALE(information);
-  if (INFORMATION_SEGMENT(information) == SEGMENT_FS)
-    address += vmread(GUEST_FS_BASE);
-  if (INFORMATION_SEGMENT(information) == SEGMENT_GS)
-    address += vmread(GUEST_GS_BASE);
-  return address;
-}
-
-// Reads the memory operand. False: the VMM cannot reach it, and gets an exception instead of a result.
-static bool
-read_operand(void *to, unsigned size)
-{
-  if (vmm_read(operand_address(), to, size))
-    return true;
-  vmm_inject(VECTOR_GENERAL_PROTECTION, true, 0);
-  return false;
-}
+// --- The instructions ---
 
 static bool
 read_region(uint64_t *region)
 {
-  return read_operand(region, sizeof(*region));
+  return operand_read(region, sizeof(*region));
 }
 
 static bool
@@ -97,8 +59,6 @@ region_acceptable(uint64_t region)
 {
   return region != 0 && !(region & PAGE_MASK) && page_of(region) && vmm_owns(region);
 }
-
-// --- The instructions ---
 
 static void
 emulate_vmxon(void)
@@ -182,10 +142,8 @@ static void
 emulate_vmptrst(void)
 {
   uint64_t region = vmm.current ? vmm.current->vmcs : NO_VMCS;
-  if (vmm_write(operand_address(), &region, sizeof(region)))
+  if (operand_write(&region, sizeof(region)))
     succeed();
-  else
-    vmm_inject(VECTOR_GENERAL_PROTECTION, true, 0);
 }
 
 // The field that VMREAD or VMWRITE names by a register; -1: there is none such, and the instruction has ended.
@@ -196,7 +154,7 @@ named_field(uint64_t information)
     fail_invalid();
     return -1;
   }
-  int index = field_find(vmm.registers.number[INFORMATION_REGISTER_2(information)]);
+  int index = field_find(vmm.registers.number[OPERAND_REGISTER_2(information)]);
   if (index < 0)
     fail(VMX_ERROR_UNSUPPORTED_FIELD);
   return index;
@@ -210,13 +168,12 @@ emulate_vmread(void)
   if (index < 0)
     return;
   uint64_t value = vmm.current->visible[index];
-  if (INFORMATION_IS_REGISTER(information)) {
-    unsigned number = INFORMATION_REGISTER_1(information);
+  if (OPERAND_IS_REGISTER(information)) {
+    unsigned number = OPERAND_REGISTER_1(information);
     vmm.registers.number[number] = value;
     if (number == 4)
       vmwrite(GUEST_RSP, value);
-  } else if (!vmm_write(operand_address(), &value, sizeof(value))) {
-    vmm_inject(VECTOR_GENERAL_PROTECTION, true, 0);
+  } else if (!operand_write(&value, sizeof(value))) {
     return;
   }
   succeed();
@@ -230,9 +187,9 @@ emulate_vmwrite(void)
   uint64_t value;
   if (index < 0)
     return;
-  if (INFORMATION_IS_REGISTER(information))
-    value = vmm.registers.number[INFORMATION_REGISTER_1(information)];
-  else if (!read_operand(&value, sizeof(value)))
+  if (OPERAND_IS_REGISTER(information))
+    value = vmm.registers.number[OPERAND_REGISTER_1(information)];
+  else if (!operand_read(&value, sizeof(value)))
     return;
   if (fields[index].kind == FIELD_INFORMATION) {
     fail(VMX_ERROR_READ_ONLY_FIELD);
@@ -270,8 +227,8 @@ static void
 emulate_invept(void)
 {
   struct invalidate_descriptor descriptor;
-  uint64_t type = vmm.registers.number[INFORMATION_REGISTER_2(vmread(EXIT_INSTRUCTION_INFORMATION))];
-  if (!read_operand(&descriptor, sizeof(descriptor)))
+  uint64_t type = vmm.registers.number[OPERAND_REGISTER_2(vmread(EXIT_INSTRUCTION_INFORMATION))];
+  if (!operand_read(&descriptor, sizeof(descriptor)))
     return;
   if (type != INVEPT_SINGLE && type != INVEPT_ALL) {
     fail(VMX_ERROR_INVALIDATE_OPERAND);
@@ -288,7 +245,7 @@ static void
 emulate_invvpid(void)
 {
   struct invalidate_descriptor descriptor;
-  if (!read_operand(&descriptor, sizeof(descriptor)))
+  if (!operand_read(&descriptor, sizeof(descriptor)))
     return;
   invvpid(INVVPID_ALL, 0); // more than asked for is always correct
   succeed();

@@ -19,7 +19,11 @@
 #define WRITE_PAGE 1
 #define SWAP_PAGE 2
 
-static bool write_refused, write_seen;
+// Bits of DR7 that have no effect (LE and GE on current processors): the guest would live with them.
+#define DR7_CHANGE 0x300
+
+static bool write_refused, write_seen, context_changed;
+static uint64_t true_dr7;
 
 // The host-physical address of a secret page.
 static uint64_t
@@ -56,6 +60,28 @@ change_secret(struct vm *vm)
         write_refused ? "was refused by the machine" : write_seen ? "succeeded" : "had no effect");
 }
 
+// Changes the guest's state between an exit and an entry: its debug control register.
+static void
+change_context(void)
+{
+  true_dr7 = vmread(GUEST_DR7);
+  vmwrite(GUEST_DR7, true_dr7 ^ DR7_CHANGE);
+  context_changed = true;
+  print("adversary: changed the guest's DR7\n");
+}
+
+// An entry was refused: takes the change back, if there was one. False: that was not the reason.
+bool
+adversary_withdraw(void)
+{
+  if (!context_changed)
+    return false;
+  context_changed = false;
+  vmwrite(GUEST_DR7, true_dr7);
+  print("adversary: the guest does not run with another DR7; taken back\n");
+  return true;
+}
+
 // What a forced exit tells about the guest. Once is enough.
 void
 adversary_look_at_registers(const struct vm *vm)
@@ -80,6 +106,9 @@ adversary_act(struct vm *vm)
     break;
   case 3:
     pager_swap_out(vm, secret_gpa(vm, SWAP_PAGE));
+    break;
+  case 4:
+    change_context();
     break;
   }
 }

@@ -7,6 +7,7 @@
 #include "vm.h"
 
 #include <print.h>
+#include <serial.h>
 
 static struct vm vm;
 
@@ -30,7 +31,7 @@ run_guest(void)
 void
 vmm_main(uint32_t magic, uint32_t information)
 {
-  console_init();
+  serial_init();
   boot_info_read(magic, information);
   print("%lu MiB of RAM, %u modules\n", boot_info.memory_end >> 20, boot_info.module_count);
   memory_init();

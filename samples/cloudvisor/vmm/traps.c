@@ -4,20 +4,12 @@
 #include "console.h"
 #include "layout.h"
 
+#include <idt.h>
 #include <print.h>
 #include <x86.h>
 
 #define VECTORS 48
-#define GATE_INTERRUPT_PRESENT 0x8e
 #define TSS_PRESENT_AVAILABLE 0x89ul
-
-// A gate of the IDT in 64-bit mode (SDM 3A 6.14.1).
-struct gate {
-  uint16_t offset_low, selector;
-  uint8_t stack, type;
-  uint16_t offset_middle;
-  uint32_t offset_high, reserved;
-};
 
 // 64-bit task-state segment (SDM 3A 7.7): only its existence matters, VT-x wants a busy one in TR.
 struct tss {
@@ -54,17 +46,10 @@ void
 traps_init(void)
 {
   struct table_register gdtr = { (uint16_t)((char *)gdt_end - (char *)gdt - 1), (uint64_t)gdt };
-  struct table_register idtr = { sizeof(idt) - 1, (uint64_t)idt };
-  for (unsigned vector = 0; vector < VECTORS; vector++) {
-    uint64_t entry = trap_entries[vector];
-    idt[vector] = (struct gate){ .offset_low = (uint16_t)entry,
-                                 .selector = CODE_SELECTOR,
-                                 .type = GATE_INTERRUPT_PRESENT,
-                                 .offset_middle = (uint16_t)(entry >> 16),
-                                 .offset_high = (uint32_t)(entry >> 32) };
-  }
+  for (unsigned vector = 0; vector < VECTORS; vector++)
+    idt[vector] = interrupt_gate(CODE_SELECTOR, trap_entries[vector]);
   __asm__ volatile("lgdt %0" : : "m"(gdtr));
-  __asm__ volatile("lidt %0" : : "m"(idtr));
+  load_idt(idt, sizeof(idt));
   load_tss();
 }
 

@@ -55,5 +55,6 @@ bool pager_change_accepted(void);
 
 // adversary.c
 void adversary_act(struct vm *vm);
+bool adversary_withdraw(void);
 bool adversary_consistent(const struct vm *vm);
 void adversary_look_at_registers(const struct vm *vm);

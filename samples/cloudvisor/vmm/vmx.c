@@ -183,7 +183,9 @@ vm_run(struct vm *vm)
   while (!vm->finished) {
     if (!vm_enter(&vm->registers, vm->launched)) {
       print("VM entry refused, VMX instruction error %lu\n", vmread(INSTRUCTION_ERROR));
-      panic("vm_run: the guest cannot be entered");
+      if (!adversary_withdraw())
+        panic("vm_run: the guest cannot be entered");
+      continue;
     }
     vm->launched = true;
     vm->exits++;
