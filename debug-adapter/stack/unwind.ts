@@ -73,7 +73,7 @@ export function unwind(
     };
     const unwoundBy = 'stop' in step ? step.stop : step.by;
     for (const view of viewsOf(image, lookup)) {
-      frames.push({ pc, lookup, cfa, registers: current, image, caller, unwoundBy, ...view });
+      frames.push({ pc, lookup, depth, cfa, registers: current, image, caller, unwoundBy, ...view });
     }
     if ('stop' in step) break;
     previous = cfa;

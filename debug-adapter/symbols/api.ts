@@ -76,6 +76,8 @@ export interface Frame {
   readonly pc: bigint;
   /** The address to look up: pc, or pc - 1 in a caller, whose pc is behind the call */
   readonly lookup: bigint;
+  /** Number of the physical frame, 0 for the innermost; inlined frames share it */
+  readonly depth: number;
   /** Canonical frame address; undefined when nothing tells it */
   readonly cfa: bigint | undefined;
   readonly registers: RegisterValues;

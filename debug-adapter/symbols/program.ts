@@ -13,6 +13,7 @@
 import { type ElfFile, SectionFlag, SegmentType, parseElf } from '../../emulator/machine/elf';
 import type { AddressRange, FunctionSymbol, LineAddresses, LineRow, Probe, SourcePlace, SymbolPlace } from './api';
 import { CallFrames } from './call-frames';
+import { Declarations } from './declarations';
 import { DwarfError } from './dwarf-error';
 import { Tag } from './dwarf-constants';
 import type { Entry } from './entry';
@@ -22,6 +23,7 @@ import { readProbes } from './probes';
 import { rangesOf } from './ranges';
 import { DwarfSections } from './sections';
 import { SymbolTable } from './symbol-table';
+import { TypeReader } from './type-reader';
 import type { Unit } from './unit';
 import { Units } from './units';
 
@@ -30,6 +32,9 @@ export class Program {
   readonly units: Units;
   readonly lines: LineIndex;
   readonly elfSymbols: SymbolTable;
+  /** File-scope variables, types and enumerators by name */
+  readonly declarations = new Declarations(this);
+  readonly types = new TypeReader(this);
   private readonly problemSet = new Set<string>();
   private readonly unitFunctions = new Map<Unit, readonly Subprogram[]>();
   private readonly code: readonly AddressRange[];
