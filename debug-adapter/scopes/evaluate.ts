@@ -13,6 +13,11 @@ export function evaluate(args: DebugProtocol.EvaluateArguments, live: Live): Deb
   const { evaluator, context } = evaluatorFor(args.frameId, live);
   const variable = inWords(() => {
     const value = evaluator.evaluate(args.expression);
+    // Looking at something must not change it: only the console assigns.
+    if (value.write && args.context === 'repl') {
+      apply(value.write, live.debuggee, context);
+      live.written();
+    }
     return variableOf({ name: '', evaluateName: args.expression, value }, live.debuggee, context, args.format);
   }, args.context === 'hover');
   return result(variable, live);

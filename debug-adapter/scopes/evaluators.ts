@@ -21,3 +21,7 @@ export function evaluatorIn(debuggee: Debuggee, context: Context, frame: Frame |
 /** In the innermost frame of a context: for conditions and log points. */
 export const evaluatorAt = (debuggee: Debuggee, context: Context): Evaluator =>
   evaluatorIn(debuggee, context, unwindContext(debuggee, context)[0]);
+
+/** A condition as C has it: anything but zero. Throws ExpressionError, also for a struct. */
+export const isTrue = (evaluator: Evaluator, expression: string): boolean =>
+  evaluator.evaluate(`!(${expression})`).text === '0';

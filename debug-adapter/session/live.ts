@@ -5,7 +5,7 @@ import { BreakpointStore } from '../breakpoints/store';
 import type { Debuggee } from '../launch/debuggee';
 import { describeOutcome, exitCodeOf } from '../launch/outcome';
 import type { SourceMap } from '../launch/source-map';
-import { evaluatorAt } from '../scopes/evaluators';
+import { evaluatorAt, isTrue } from '../scopes/evaluators';
 import { References } from '../scopes/container';
 import { callStack, type StackEntry } from '../stack/call-stack';
 import { Runner } from '../stepping/runner';
@@ -40,7 +40,7 @@ export class Live {
   ) {
     this.exceptions = new ExceptionFilters(debuggee);
     this.breakpoints = new BreakpointStore(debuggee, {
-      isTrue: (expression, context) => evaluatorAt(debuggee, context).isTrue(expression),
+      isTrue: (expression, context) => isTrue(evaluatorAt(debuggee, context), expression),
       text: (expression, context) => evaluatorAt(debuggee, context).evaluate(expression).text,
       log: (text) => this.emit('output', { category: 'console', output: `${text}\n` }),
     });
