@@ -154,6 +154,14 @@ export class InterpreterContext extends Context {
     else this.storeLinear(this.operandLinear(width, true), width, value);
   }
 
+  protected readWhole(operand: number): Value {
+    return this.f.load64(this.registerAddress(operand));
+  }
+
+  protected writeWhole(operand: number, value: Value): void {
+    this.pending.push({ address: this.registerAddress(operand), width: 64, value });
+  }
+
   displaceMemory(delta: Value): void {
     this.displacement = this.f.let(delta);
     this.operandAddress = undefined;

@@ -104,14 +104,13 @@ const compareExchange: Meaning = (x) => {
   const old = f.let(x.readForWrite(0));
   const expected = f.let(x.register(Register.A, width));
   const equal = f.let(f.eq(old, expected));
-  const replacement = f.let(f.select(equal, x.read(1), old));
   const r = f.let(x.mask(f.sub(expected, old)));
-  // A register destination that stays is written all the same; the accumulator changes only when they differ.
-  x.write(0, replacement);
   const accumulator = f.let(x.gpr(Register.A));
   const loaded =
     width >= 32 ? f.zeroExtend(old) : f.or(f.and(accumulator, i64(width === 8 ? -256 : -65536)), f.zeroExtend(old));
-  x.setGpr(Register.A, f.select(equal, accumulator, loaded));
+  x.setGpr(Register.A, f.let(f.select(equal, accumulator, loaded)));
+  // After the accumulator, which the destination may be.
+  x.writeIf(0, equal, f.let(x.read(1)), old);
   x.setFlags(FlagKind.Subtract, width, expected, old, r);
 };
 

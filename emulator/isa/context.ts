@@ -96,12 +96,26 @@ export abstract class Context {
   abstract readForWrite(operand: number): Value;
   /** Registers: 32-bit values clear the upper half, narrower ones keep the rest (SDM vol. 1, 3.4.1.1). */
   abstract write(operand: number, value: Value): void;
+  /** A register operand's whole register. i64 */
+  protected abstract readWhole(operand: number): Value;
+  protected abstract writeWhole(operand: number, value: Value): void;
   /** Adds to the memory operand's offset before it is accessed (bit strings: SDM vol. 2, BT). i64 */
   abstract displaceMemory(delta: Value): void;
   /** 1 when the memory operand's base is the stack pointer, i32 (POP computes its address after the increment). */
   abstract baseIsStackPointer(): Value;
   /** The effective address (offset in the segment) of the memory operand, zero-extended from the address size. i64 */
   abstract effectiveAddress(): Value;
+
+  /**
+   * Writes `value` when the condition (0 or 1) holds. Otherwise memory is written back with `old`, and a register stays
+   * as it is, its upper half too.
+   */
+  writeIf(operand: number, condition: Value, value: Value, old: Value): void {
+    const { f } = this;
+    if (this.isMemory(operand) || this.widthOf(operand) !== 32)
+      this.write(operand, f.let(f.select(condition, value, old)));
+    else this.writeWhole(operand, f.let(f.select(condition, f.zeroExtend(value), this.readWhole(operand))));
+  }
 
   // Fixed registers
 

@@ -95,6 +95,14 @@ class EffectsContext extends Context {
     if (this.isMemory(operand)) this.memory = true;
   }
 
+  protected readWhole(): Value {
+    return this.unknown(64);
+  }
+
+  protected writeWhole(): void {
+    // Registers are not recorded.
+  }
+
   displaceMemory(_delta: Value): void {
     // The address does not matter here.
   }

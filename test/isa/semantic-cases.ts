@@ -38,9 +38,10 @@ export function makeCase(row: InstructionRow, mode: 32 | 64, random: Random): Se
   const kinds = row.operands.map((operand) => parseOperandCode(operand).kind);
   gpr[SP] = BigInt(WINDOW_ADDRESS + 160 + random.below(WINDOW_SIZE - 320));
   if (/^(ENTER|LEAVE)/.test(row.mnemonic)) gpr[BP] = inWindow();
-  if (row.mnemonic === 'ENTER' && instruction.immediate > 0n) {
-    // The frame size moves the stack pointer: only the last address is probed, in the window.
-    return undefined;
+  if (row.mnemonic === 'ENTER') {
+    // The new stack pointer stays in the window.
+    code.set([random.below(64), 0, random.below(8)], instruction.length - 3);
+    instruction = decodeAtCode(code, mode) ?? instruction;
   }
   if (row.mnemonic === 'XLATB') gpr[B] = BigInt(WINDOW_ADDRESS);
   if (kinds.includes('X') || kinds.includes('Y')) {

@@ -90,6 +90,8 @@ int main(void) {
   struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
   int signals[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
   for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+  // 64-bit processes run with null selectors, which 32-bit code cannot use.
+  __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"(0x2b));
   raise(SIGTRAP);
   return 1;
 }
