@@ -1,6 +1,7 @@
 import type { Instruction } from '../isa/instruction';
 import {
   CODE_BASE,
+  ENTRY_MAPS,
   RAM_BASE,
   TLB_BANK_COUNT,
   TLB_BANK_SIZE,
@@ -23,7 +24,7 @@ const MAPS = CODE_BASE;
 const RECORDS = MAPS + MAXIMUM_PAGES * MAP_SIZE;
 export const RECORDS_PER_CHUNK = 32;
 const CHUNK_SIZE = RECORDS_PER_CHUNK * RECORD_SIZE;
-const CHUNK_COUNT = Math.floor((RAM_BASE - RECORDS) / CHUNK_SIZE);
+const CHUNK_COUNT = Math.floor((ENTRY_MAPS - RECORDS) / CHUNK_SIZE);
 
 /**
  * Decoded code of one page: bytes of a page of RAM, seen at one linear page in one mode. Addresses inside records are

@@ -10,9 +10,12 @@ import { Field, Pseudo, RECORD_SIZE, ResolveKind } from './record';
 import { RecordWriter } from './record-writer';
 import { RunDecoder } from './run-decoder';
 import { Scratch, Stop } from './scratch';
+import { Translator } from './translator/translator';
 
 const PAGE_MASK = 0xfff;
 const PAGE_SIZE = 0x1000;
+/** Interpreted instructions between two looks at where the time goes */
+const SAMPLE_INTERVAL = 20_000;
 
 /**
  * Executes instructions that are computation plus RAM, from decoded records; everything else it hands back to the
@@ -24,6 +27,8 @@ export class Engine implements EngineControl {
   private readonly handlers: Handlers;
   private readonly decoder: RunDecoder;
   private readonly modes: Modes;
+  private readonly translator: Translator;
+  private untilSample = SAMPLE_INTERVAL;
   private breakpoints: ReadonlySet<bigint> = new Set();
   private current: Instruction | undefined;
   translatorEnabled = true;
@@ -62,7 +67,14 @@ export class Engine implements EngineControl {
     const writer = new RecordWriter(memory, this.handlers);
     this.decoder = new RunDecoder(memory, this.cache, writer, {
       isBreakpoint: (linear) => this.breakpoints.has(linear),
-      isRegionEntry: () => false,
+      isRegionEntry: (host, linear) => this.translator.hasEntry(host, linear),
+    });
+    this.translator = new Translator(memory, {
+      refill: (linear, size, access) => host.refill(linear, size, access),
+      decode: (rip, pageHost) => decode(memory.u8, pageHost + Number(rip & 0xfffn), pageHost + PAGE_SIZE, rip, 64),
+      isBreakpoint: (linear) => this.breakpoints.has(linear),
+      // Decoded again, the records stop at the new entries.
+      regionAdded: (pageHost) => this.cache.dropHost(pageHost),
     });
   }
 
@@ -80,6 +92,14 @@ export class Engine implements EngineControl {
       this.cache.recycle();
       if (!this.cache.hasRoom) this.dropAll();
       this.modes.update();
+      if (this.translates && this.translator.canEnter(left)) {
+        const before = left;
+        left = this.translator.run(left);
+        this.retire(before - left);
+        this.statistics.translated += before - left;
+        if (before !== left) skip = undefined;
+        if (left === 0) return EngineExit.Budget;
+      }
       view.setInt32(State.FAULT, 0, true);
       view.setInt32(Scratch.STOP, Stop.Budget, true);
       view.setInt32(Scratch.RECORD, 0, true);
@@ -90,13 +110,16 @@ export class Engine implements EngineControl {
       }
       if (skip !== undefined && this.stopsFor(record, skip)) record += RECORD_SIZE;
       skip = undefined;
-      const before = left;
-      left = this.handlers.code.run(record, left);
-      this.retire(before - left);
+      const slice = this.translates ? Math.min(left, this.untilSample) : left;
+      const executed = slice - this.handlers.code.run(record, slice);
+      left -= executed;
+      this.retire(executed);
+      this.statistics.interpreted += executed;
       const stoppedAt = view.getInt32(Scratch.RECORD, true);
       if (stoppedAt !== 0) view.setBigUint64(State.RIP, this.cache.ripOf(stoppedAt), true);
       switch (this.stop) {
         case Stop.Budget:
+          if (this.translates) this.sample(executed);
           if (left === 0) return EngineExit.Budget;
           break;
         case Stop.Helper:
@@ -109,6 +132,7 @@ export class Engine implements EngineControl {
           this.current = this.peek(stoppedAt);
           return EngineExit.Breakpoint;
         case Stop.Region:
+          // Interpreted when the region cannot be entered after all.
           skip = Stop.Region;
           break;
         case Stop.ArenaFull:
@@ -133,8 +157,21 @@ export class Engine implements EngineControl {
   private retire(count: number): void {
     const retired = this.view.getBigUint64(State.RETIRED, true) + BigInt(count);
     this.view.setBigUint64(State.RETIRED, retired, true);
-    this.statistics.interpreted += count;
     this.statistics.recordsDecoded = this.decoder.decoded;
+  }
+
+  /** Regions exist for 64-bit code only. */
+  private get translates(): boolean {
+    return this.translatorEnabled && this.modes.current.codeSize === 64;
+  }
+
+  private sample(executed: number): void {
+    this.untilSample -= executed;
+    if (this.untilSample > 0) return;
+    this.untilSample = SAMPLE_INTERVAL;
+    this.translator.sample(SAMPLE_INTERVAL, this.hotThreshold);
+    this.statistics.regionsCompiled = this.translator.compiled;
+    this.statistics.regionsDropped = this.translator.dropped;
   }
 
   private stopsFor(record: number, stop: Stop): boolean {
@@ -253,20 +290,27 @@ export class Engine implements EngineControl {
   }
 
   translationChanged(): void {
-    // The interpreter looks addresses up in the TLB itself: nothing else caches them.
+    // The interpreter looks addresses up in the TLB itself.
+    this.translator.translationChanged();
   }
 
   codeChanged(wasmAddress: number, length: number): void {
-    for (let page = wasmAddress & ~PAGE_MASK; page < wasmAddress + length; page += PAGE_SIZE) this.cache.dropHost(page);
+    for (let page = wasmAddress & ~PAGE_MASK; page < wasmAddress + length; page += PAGE_SIZE) this.dropHost(page);
+  }
+
+  private dropHost(page: number): void {
+    this.cache.dropHost(page);
+    this.translator.dropPage(page);
   }
 
   isCodePage(wasmPageAddress: number): boolean {
-    return this.cache.isCodePage(wasmPageAddress);
+    return this.cache.isCodePage(wasmPageAddress) || this.translator.hasPage(wasmPageAddress);
   }
 
   codeWritten(wasmAddress: number, length: number): void {
     const crosses = (wasmAddress & PAGE_MASK) + length > PAGE_SIZE;
-    if (this.cache.covers(wasmAddress, length)) this.cache.dropHost(wasmAddress & ~PAGE_MASK);
+    if (this.cache.covers(wasmAddress, length) || this.translator.covers(wasmAddress, length))
+      this.dropHost(wasmAddress & ~PAGE_MASK);
     if (crosses) this.codeWritten((wasmAddress & ~PAGE_MASK) + PAGE_SIZE, (wasmAddress + length) & PAGE_MASK);
   }
 
@@ -276,12 +320,16 @@ export class Engine implements EngineControl {
     for (const address of next) if (!this.breakpoints.has(address)) changed.add(address & ~0xfffn);
     for (const address of this.breakpoints) if (!next.has(address)) changed.add(address & ~0xfffn);
     this.breakpoints = next;
-    for (const page of changed) this.cache.dropLinear(page);
+    for (const page of changed) {
+      this.cache.dropLinear(page);
+      this.translator.dropLinear(page);
+    }
   }
 
   private dropAll(): void {
     this.cache.clear();
     this.decoder.clear();
+    this.translator.clear();
   }
 
   decodeAt(bytes: Uint8Array, rip: bigint, codeSize: CodeSize): Instruction | undefined {

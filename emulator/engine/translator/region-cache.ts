@@ -15,6 +15,8 @@ export interface Region {
   /** Entry number by linear address */
   readonly entries: ReadonlyMap<bigint, number>;
   readonly instructionCount: number;
+  /** Byte ranges of the page that it was made from: pairs of offset and end */
+  readonly ranges: readonly (readonly [number, number])[];
 }
 
 /** Live regions are capped; past that all are dropped, which is rare, cheap and deterministic. */
@@ -47,8 +49,20 @@ export class RegionCache {
     return this.byRip.get(rip)?.find((region) => region.host === host);
   }
 
+  get empty(): boolean {
+    return this.byId.size === 0;
+  }
+
   hasPage(host: number): boolean {
     return this.byHost.has(host);
+  }
+
+  covers(address: number, length: number): boolean {
+    const offset = address & 0xfff;
+    for (const region of this.byHost.get(address & ~0xfff) ?? []) {
+      if (region.ranges.some(([from, to]) => offset < to && offset + length > from)) return true;
+    }
+    return false;
   }
 
   compile(graph: BlockGraph, page: bigint, host: number): Region {
@@ -69,7 +83,8 @@ export class RegionCache {
     for (const [rip, block] of entries) {
       this.memory.view.setUint16(address + Number(rip - base) * 2, block + 1, true);
     }
-    const region: Region = { id, page, host, element, exits, entries, instructionCount: graph.instructionCount };
+    const { instructionCount } = graph;
+    const region: Region = { id, page, host, element, exits, entries, instructionCount, ranges: rangesOf(graph) };
     this.byId.set(id, region);
     const siblings = this.byHost.get(host) ?? new Set();
     this.byHost.set(host, siblings.add(region));
@@ -96,6 +111,17 @@ export class RegionCache {
     return true;
   }
 
+  dropLinear(page: bigint): boolean {
+    const regions = [...this.byId.values()].filter((region) => region.page === page);
+    for (const region of regions) {
+      this.drop(region);
+      const siblings = this.byHost.get(region.host);
+      siblings?.delete(region);
+      if (siblings?.size === 0) this.byHost.delete(region.host);
+    }
+    return regions.length > 0;
+  }
+
   private drop(region: Region): void {
     this.byId.delete(region.id);
     for (const rip of region.entries.keys()) {
@@ -113,4 +139,12 @@ export class RegionCache {
     this.byHost.clear();
     this.nextMap = ENTRY_MAPS;
   }
+}
+
+function rangesOf(graph: BlockGraph): (readonly [number, number])[] {
+  return graph.blocks.flatMap(({ rip, instructions }) => {
+    const from = Number(rip & 0xfffn);
+    const length = instructions.reduce((sum, instruction) => sum + instruction.length, 0);
+    return length ? [[from, from + length] as const] : [];
+  });
 }

@@ -128,6 +128,14 @@ export class TranslationContext extends Context {
     this.pending.push({ register, width, high, value });
   }
 
+  protected readWhole(operand: number): Value {
+    return this.gpr(this.registerOf(operand, 64).register);
+  }
+
+  protected writeWhole(operand: number, value: Value): void {
+    this.setGpr(this.registerOf(operand, 64).register, value);
+  }
+
   private registerOf(operand: number, width: Width): { register: number; high: boolean } {
     const { instruction } = this;
     const { kind, type } = parseOperandCode(this.operandCode(operand));

@@ -25,7 +25,7 @@ export interface TranslatorHost extends Pick<EngineHost, 'refill'> {
   decode(rip: bigint, pageHost: number): Instruction | undefined;
   isBreakpoint(rip: bigint): boolean;
   /** New entries exist in a page of RAM: the interpreter is to stop at them. */
-  regionAdded(pageHost: number, offsets: readonly number[]): void;
+  regionAdded(pageHost: number): void;
 }
 
 const PAGE = 4096;
@@ -40,6 +40,8 @@ export class Translator {
   private readonly dispatcher: Dispatcher;
   /** Executed instructions sampled in a page of RAM, by wasm address */
   private readonly heat = new Map<number, number>();
+  /** Slots of the jump cache in use */
+  private readonly usedSlots: number[] = [];
 
   constructor(
     private readonly memory: MachineMemory,
@@ -54,7 +56,9 @@ export class Translator {
     this.dispatcher = instance.exports as unknown as Dispatcher;
     this.table.set(TableSlot.Refill, this.dispatcher.refill);
     this.table.set(TableSlot.Condition, this.dispatcher.condition);
-    this.translationChanged();
+    for (let i = 0; i < JUMP_CACHE_ENTRIES; i++) {
+      memory.view.setBigUint64(JUMP_CACHE + i * JUMP_CACHE_ENTRY_SIZE, NO_RIP, true);
+    }
   }
 
   get compiled(): number {
@@ -67,10 +71,8 @@ export class Translator {
 
   /** Linear-to-region lookups are stale; regions themselves stay. */
   translationChanged(): void {
-    const { view } = this.memory;
-    for (let i = 0; i < JUMP_CACHE_ENTRIES; i++) {
-      view.setBigUint64(JUMP_CACHE + i * JUMP_CACHE_ENTRY_SIZE, NO_RIP, true);
-    }
+    for (const slot of this.usedSlots) this.memory.view.setBigUint64(slot, NO_RIP, true);
+    this.usedSlots.length = 0;
   }
 
   /** The bytes of a page of RAM changed, or its records were dropped. */
@@ -85,8 +87,22 @@ export class Translator {
     this.translationChanged();
   }
 
+  /** Drops the regions that were made for a linear page, wherever in RAM it was. */
+  dropLinear(page: bigint): void {
+    if (this.regions.dropLinear(page)) this.translationChanged();
+  }
+
   hasPage(pageHost: number): boolean {
     return this.regions.hasPage(pageHost);
+  }
+
+  /** True when a region was made from one of these bytes; they lie in one page. */
+  covers(wasmAddress: number, length: number): boolean {
+    return this.regions.covers(wasmAddress, length);
+  }
+
+  hasEntry(pageHost: number, linear: bigint): boolean {
+    return this.regions.find(linear, pageHost) !== undefined;
   }
 
   /**
@@ -109,11 +125,8 @@ export class Translator {
       flow: flowOf,
     });
     if (graph.instructionCount === 0 || graph.entries.length === 0) return;
-    const region = this.regions.compile(graph, page, pageHost);
-    this.host.regionAdded(
-      pageHost,
-      [...region.entries.keys()].map((entry) => Number(entry & 0xfffn)),
-    );
+    this.regions.compile(graph, page, pageHost);
+    this.host.regionAdded(pageHost);
   }
 
   /** The wasm address of the page that an instruction fetch at this address uses, when the TLB holds it; else -1. */
@@ -135,6 +148,7 @@ export class Translator {
 
   /** True when `run` would execute at least one instruction in translated code. */
   canEnter(left: number): boolean {
+    if (this.regions.empty) return false;
     const region = this.regionAt(this.memory.view.getBigUint64(State.RIP, true));
     return region !== undefined && region.instructionCount <= left;
   }
@@ -159,6 +173,7 @@ export class Translator {
       const region = this.regionAt(rip);
       if (!region) break;
       const slot = JUMP_CACHE + jumpCacheIndex(rip);
+      this.usedSlots.push(slot);
       view.setBigUint64(slot, rip, true);
       view.setInt32(slot + 8, region.element, true);
       view.setInt32(slot + 12, region.entries.get(rip)!, true);
