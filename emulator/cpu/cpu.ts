@@ -22,6 +22,7 @@ import {
 } from './boundary';
 import { deliverEvent } from './event-delivery';
 import { combine, ExitTaken, ProcessorFault, UnsupportedOperation } from './fault';
+import { InstructionBreakpoints } from './instruction-breakpoints';
 import { LinearMemory, raiseEptFault } from './linear-memory';
 import {
   ExitKind,
@@ -96,6 +97,7 @@ export class Cpu implements Processor {
   private readonly helpers: HelperTable;
   private readonly translation: Translation;
   private readonly slowPath: SlowPath;
+  private readonly breakpoints: InstructionBreakpoints;
   private readonly faultObject = new ProcessorFault('exception');
   private readonly exitObject = new ExitTaken('VM exit');
   private readonly start: InstructionStart = { shadow: 0, trap: false, resume: false, monitorTrap: false };
@@ -113,6 +115,7 @@ export class Cpu implements Processor {
     this.helpers = parts.helpers;
     const { memory } = parts.physical;
     this.state = new CpuState(memory);
+    this.breakpoints = new InstructionBreakpoints(this.state);
     this.tlb = new Tlb(memory);
     this.walker = new Walker(parts.physical);
     const engine = (): EngineControl => this.engine;
@@ -205,6 +208,7 @@ export class Cpu implements Processor {
   contextChanged(): void {
     const moved = this.translation.changed();
     this.engine.modeChanged();
+    this.breakpoints.update();
     if (moved) this.engine.translationChanged();
   }
 
@@ -302,6 +306,10 @@ export class Cpu implements Processor {
           events++;
           continue;
         }
+        if (this.breakpoints.armed && this.hitsBreakpoint()) {
+          events++;
+          continue;
+        }
         const { retired } = this;
         if (this.execute(this.slice(left), skip) === EngineExit.Breakpoint) return BREAKPOINT;
         if (this.retired === retired) events++;
@@ -333,9 +341,21 @@ export class Cpu implements Processor {
 
   /** How many instructions may run before something has to be looked at. */
   private slice(left: number): number {
-    if (singleStep(this)) return 1;
+    if (singleStep(this) || this.breakpoints.armed) return 1;
     const deadline = Math.min(this.interrupts.nextDeadline(), this.virtualization.nextDeadline());
     return Math.max(1, Math.min(left, deadline - this.clock));
+  }
+
+  /** An instruction breakpoint of the program raises #DB before its instruction, unless RF is set. */
+  private hitsBreakpoint(): boolean {
+    const { state } = this;
+    if (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.RF)) return false;
+    const { rip } = state;
+    const linear = this.codeSize === 64 ? rip : (state.segmentBase(Segment.CS) + rip) & 0xffffffffn;
+    const bits = this.breakpoints.at(linear);
+    if (bits === 0n) return false;
+    this.deliver(Vector.DB, InterruptionType.HARDWARE_EXCEPTION, undefined, bits, 0);
+    return true;
   }
 
   private execute(slice: number, skipBreakpoint: boolean): EngineExit {

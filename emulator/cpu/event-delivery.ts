@@ -28,6 +28,8 @@ export interface Event {
   /** VMCS interruption type (arch/interruption.ts) */
   readonly type: number;
   readonly errorCode: number | undefined;
+  /** #DB: the bits for DR6 */
+  readonly payload: bigint;
   /** Goes on the stack as the return address */
   readonly returnRip: bigint;
 }
@@ -39,6 +41,8 @@ const GATE_INTERRUPT = 14;
 const GATE_TRAP = 15;
 const IDT_ERROR = 2;
 const RSP = 4;
+/** DR6.BS: of the debug exceptions here, the only trap */
+const SINGLE_STEP = 0x4000n;
 /** Error codes report that the event came from outside the program (SDM vol. 3, 6.13). */
 const EXTERNAL = 1;
 
@@ -200,9 +204,11 @@ function enterProtectedMode(
 }
 
 /** RFLAGS as pushed: RF is set for faults, so that the restarted instruction meets no breakpoint (SDM vol. 3, 17.3.1.1). */
-function savedFlags(cpu: Processor, { type, vector }: Event): bigint {
-  const fault = type === InterruptionType.HARDWARE_EXCEPTION && exceptionRow(vector)?.kind === 'fault';
-  return fault ? cpu.state.rflags | Rflags.RF : cpu.state.rflags;
+function savedFlags(cpu: Processor, { type, vector, payload }: Event): bigint {
+  const { rflags } = cpu.state;
+  if (type !== Number(InterruptionType.HARDWARE_EXCEPTION)) return rflags;
+  const fault = vector === Vector.DB ? (payload & SINGLE_STEP) === 0n : exceptionRow(vector)?.kind === 'fault';
+  return fault ? rflags | Rflags.RF : rflags;
 }
 
 function finish(cpu: Processor, gate: Gate, code: Descriptor, level: number): void {

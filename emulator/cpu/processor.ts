@@ -56,8 +56,8 @@ export interface Processor {
    */
   intercept(insn: Instruction): void;
   /**
-   * To be called after any change of CR0, CR3, CR4, EFER, CS, SS, RFLAGS.VM or AC, EPTP, VPID, VMX_ON or VMX_ROOT in the
-   * state block: takes the paging context again, selects the TLB bank, and tells the engine. Does not flush.
+   * To be called after any change of CR0, CR3, CR4, EFER, CS, SS, RFLAGS.VM or AC, DR0 to DR3, DR7, EPTP, VPID, VMX_ON
+   * or VMX_ROOT in the state block: takes the paging context again, selects the TLB bank, and tells the engine. Does not flush.
    */
   contextChanged(): void;
   /**

@@ -1,8 +1,8 @@
 import { Segment, State } from '../memory/layout';
 
-/** RFLAGS bits (SDM vol. 1, 3.4.3) that the lazy arithmetic flags hold. */
-const ARITHMETIC = 0x8d5n;
-const FIXED = 2n;
+/** RFLAGS bits (SDM vol. 1, 3.4.3) that FLAGS_SYSTEM holds, and the one that is always set */
+const SYSTEM = 0x3f7700;
+const FIXED = 2;
 
 /** A segment register: visible and hidden part. Access rights in VMCS format (SDM vol. 3, "Guest Register State"). */
 export interface SegmentRegister {
@@ -26,7 +26,7 @@ export class CpuState {
   }
 
   set64(offset: number, value: bigint): void {
-    this.view.setBigUint64(offset, BigInt.asUintN(64, value), true);
+    this.view.setBigUint64(offset, value, true);
   }
 
   get32(offset: number): number {
@@ -54,22 +54,23 @@ export class CpuState {
   }
 
   get rflags(): bigint {
-    const result = this.view.getBigInt64(State.FLAGS_RESULT, true);
+    const low = this.get32(State.FLAGS_RESULT);
+    const high = this.get32(State.FLAGS_RESULT + 4);
     const aux = this.get32(State.FLAGS_AUX);
-    let parity = (Number(result & 0xffn) ^ (aux >>> 8)) & 0xff;
+    let parity = (low ^ (aux >>> 8)) & 0xff;
     parity ^= parity >>> 4;
     parity ^= parity >>> 2;
     parity ^= parity >>> 1;
-    const sign = (result < 0n ? 1 : 0) ^ (aux & 1);
+    const sign = (high >>> 31) ^ (aux & 1);
     const overflow = (aux ^ (aux << 1)) >>> 31;
     const arithmetic =
       (aux >>> 31) |
       ((~parity & 1) << 2) |
       (((aux >>> 3) & 1) << 4) |
-      ((result === 0n ? 1 : 0) << 6) |
+      ((low | high) === 0 ? 0x40 : 0) |
       (sign << 7) |
       (overflow << 11);
-    return BigInt(this.get32(State.FLAGS_SYSTEM)) | BigInt(arithmetic) | FIXED;
+    return BigInt(this.get32(State.FLAGS_SYSTEM) | arithmetic | FIXED);
   }
 
   set rflags(value: bigint) {
@@ -81,10 +82,11 @@ export class CpuState {
     const sign = (flags >>> 7) & 1;
     const overflow = (flags >>> 11) & 1;
     // Result 0 has even parity and a clear sign, result 1 odd parity and a clear sign: aux corrects the rest.
-    this.view.setBigInt64(State.FLAGS_RESULT, zero ? 0n : 1n, true);
+    this.set32(State.FLAGS_RESULT, zero ^ 1);
+    this.set32(State.FLAGS_RESULT + 4, 0);
     const parityFix = zero ? 1 - parity : parity;
     this.set32(State.FLAGS_AUX, (carry << 31) | ((carry ^ overflow) << 30) | (parityFix << 8) | (adjust << 3) | sign);
-    this.set32(State.FLAGS_SYSTEM, Number(BigInt.asUintN(32, value) & ~ARITHMETIC & 0x3f7700n));
+    this.set32(State.FLAGS_SYSTEM, flags & SYSTEM);
   }
 
   segment(segment: Segment): SegmentRegister {

@@ -181,6 +181,19 @@ describe('programs', () => {
     assert.match(result.why === 'unsupported' ? result.description : '', /0xfe000123.*0x400123/);
   });
 
+  it('raises #DB at an instruction breakpoint of the program, once, and goes on with RF', () => {
+    const b = paged();
+    // mov eax,8010h; mov dr0,rax; mov eax,2; mov dr7,rax; inc ebx; inc ebx; hlt
+    b.load(0x8000, 'b810800000 0f23c0 b802000000 0f23f8 ffc3 ffc3 f4');
+    // inc ecx; iretq
+    b.load(Number(HANDLER) + 16, 'ffc1 48cf');
+    assert.equal(b.cpu.run(100).why, 'halted');
+    const { state } = b.cpu;
+    assert.equal(state.gpr(RBX), 2n);
+    assert.equal(state.gpr(RCX), 1n);
+    assert.equal(state.get64(State.DR + 32) & 0xfn, 1n);
+  });
+
   it('runs the same in slices of any size', () => {
     const program = 'be64000000 31c0 01f0 a802 7402 0fa2 ffce 75f4 f4'; // a loop with CPUID in some iterations
     const states = [1, 3, 7, 10_000].map((slice) => {

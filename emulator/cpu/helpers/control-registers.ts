@@ -123,6 +123,7 @@ const movToDr: Helper = (cpu, insn) => {
   if (at === State.DR + 32) value = (value & DR6_WRITABLE) | DR6_FIXED;
   if (at === State.DR + 40) value = (value & ~DR7_CLEAR) | DR7_FIXED;
   cpu.state.set64(at, value);
+  cpu.contextChanged();
 };
 
 /** Without XSAVE (CR4.OSXSAVE is reserved) both raise #UD. */

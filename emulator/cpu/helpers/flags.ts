@@ -47,4 +47,9 @@ const setAlignmentCheck =
     cpu.contextChanged();
   };
 
-export const flagHelpers: HelperTable = { pushf, popf, clac: setAlignmentCheck(0n), stac: setAlignmentCheck(Rflags.AC) };
+export const flagHelpers: HelperTable = {
+  pushf,
+  popf,
+  clac: setAlignmentCheck(0n),
+  stac: setAlignmentCheck(Rflags.AC),
+};

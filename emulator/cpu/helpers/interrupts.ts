@@ -23,7 +23,7 @@ function deliver(cpu: Processor, insn: Instruction, vector: number, type: number
     if (taken) throw cpu.exitTaken();
     virtualization.beginDelivery(vector, type, undefined, insn.length);
   }
-  deliverEvent(cpu, { vector, type, errorCode: undefined, returnRip: cpu.nextRip });
+  deliverEvent(cpu, { vector, type, errorCode: undefined, payload: 0n, returnRip: cpu.nextRip });
   virtualization.endDelivery();
   if (!software) cpu.taps.exception?.(vector, undefined, 0n as never);
 }
