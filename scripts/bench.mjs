@@ -16,7 +16,7 @@ const sample = path.join(root, 'samples/bench');
 const out = path.join(root, '.cache/bench');
 /** Repetitions of the kernels: slow engines get fewer. Instruction counts are taken at both. */
 const FEW = 60;
-const MANY = 600;
+const MANY = 300;
 const ROUNDS = 3;
 const SLICE = 1_000_000;
 /** Bars and goals of DESIGN's promises that these figures keep, on the geometric mean */
