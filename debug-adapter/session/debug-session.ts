@@ -111,8 +111,8 @@ export class DebugSession {
         this.verb(live, args, (vcpu) => (args.granularity === 'instruction' ? stepInstruction() : stepLine(live.debuggee, vcpu, true)))),
       stepOut: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepOutArguments) => this.verb(live, args, (vcpu) => stepOut(live.debuggee, vcpu))),
       pause: this.on({}, (live) => live.runner.pause()),
-      'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments) => this.verb(live, args, () => continueToExit())),
-      'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments) => this.verb(live, args, () => continueToEntry())),
+      'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToExit())),
+      'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToEntry())),
 
       'undervisor/exits': this.on({ start: 'number', count: 'number' }, (live, args: ExitsArguments) => exitRows(args, live.debuggee)),
       'undervisor/pages': this.on({ start: 'number', count: 'number', hpa: 'string?' }, (live, args: PagesArguments) => pageRows(args, live.debuggee)),
@@ -234,6 +234,15 @@ export class DebugSession {
     make: (vcpu: number) => Parameters<Live['resume']>[0],
   ): undefined {
     live.resume(make(live.vcpuOf(args.threadId)));
+  }
+
+  /** A verb by a request of our own: the client cannot know that it continues, so it is told, and before it stops. */
+  private goOn(live: Live, args: ContinueToArguments, reply: Reply, make: () => Parameters<Live['resume']>[0]): void {
+    live.vcpuOf(args.threadId);
+    reply.after(() => {
+      this.router.event('continued', { threadId: args.threadId, allThreadsContinued: true });
+      this.verb(live, args, make);
+    });
   }
 
   private writeMemory(live: Live, args: DebugProtocol.WriteMemoryArguments, reply: Reply): unknown {
