@@ -110,7 +110,7 @@ export class Engine implements EngineControl {
       }
       if (skip !== undefined && this.stopsFor(record, skip)) record += RECORD_SIZE;
       skip = undefined;
-      const slice = this.translates ? Math.min(left, this.untilSample) : left;
+      const slice = this.translates ? Math.min(left, this.untilSample, this.sampleInterval) : left;
       const executed = slice - this.handlers.code.run(record, slice);
       left -= executed;
       this.retire(executed);
@@ -165,11 +165,15 @@ export class Engine implements EngineControl {
     return this.translatorEnabled && this.modes.current.codeSize === 64;
   }
 
+  private get sampleInterval(): number {
+    return Math.max(1, Math.min(SAMPLE_INTERVAL, this.hotThreshold));
+  }
+
   private sample(executed: number): void {
     this.untilSample -= executed;
     if (this.untilSample > 0) return;
-    this.untilSample = SAMPLE_INTERVAL;
-    this.translator.sample(SAMPLE_INTERVAL, this.hotThreshold);
+    this.translator.sample(this.sampleInterval, this.hotThreshold);
+    this.untilSample = this.sampleInterval;
     this.statistics.regionsCompiled = this.translator.compiled;
     this.statistics.regionsDropped = this.translator.dropped;
   }

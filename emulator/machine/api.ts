@@ -44,6 +44,15 @@ export interface Machine {
   /** SHA-256 over vCPU state, RAM and device state: equal for equal machines. Lower-case hex. */
   stateHash(): string;
   translatorEnabled: boolean;
+  /** How the work was done; no part of the machine's state */
+  readonly statistics: MachineStatistics;
+}
+
+export interface MachineStatistics {
+  /** Instructions executed by the interpreter, and in translated regions */
+  readonly interpreted: number;
+  readonly translated: number;
+  readonly regionsCompiled: number;
 }
 
 export interface Vcpu {
@@ -148,6 +157,8 @@ export interface MachineConfiguration {
   readonly commandLine: string;
   /** Optional extra images that are put in RAM before the start, at their ELF physical addresses */
   readonly translator: boolean;
+  /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
+  readonly translatorThreshold?: number;
 }
 
 export interface BootImage {

@@ -15,6 +15,7 @@ import {
   type Context,
   type Machine,
   type MachineConfiguration,
+  type MachineStatistics,
   type Outcome,
   type RunResult,
   type Vcpu,
@@ -88,6 +89,8 @@ class EmulatedMachine implements Machine {
     const { state } = this.cpu;
     this.cpu.reset();
     this.cpu.engine.translatorEnabled = configuration.translator;
+    if (configuration.translatorThreshold !== undefined)
+      this.cpu.engine.hotThreshold = configuration.translatorThreshold;
     boot(configuration, this.memory, state);
     this.cpu.contextChanged();
 
@@ -122,6 +125,10 @@ class EmulatedMachine implements Machine {
 
   get translatorEnabled(): boolean {
     return this.cpu.engine.translatorEnabled;
+  }
+
+  get statistics(): MachineStatistics {
+    return this.cpu.engine.statistics;
   }
 
   set translatorEnabled(value: boolean) {

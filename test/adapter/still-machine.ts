@@ -67,6 +67,7 @@ export class StillMachine implements Machine {
   };
   instructions = 0;
   translatorEnabled = false;
+  readonly statistics = { interpreted: 0, translated: 0, regionsCompiled: 0 };
   readonly contexts: StillContext[] = [];
   /** Index in `contexts` */
   current = 0;
