@@ -72,7 +72,8 @@ function sources(folder, name, image) {
     return readdirSync(path.join(folder, part))
       .filter((file) => /\.[cS]$/.test(file))
       .sort()
-      .map((file) => path.posix.join(part, file));
+      .map((file) => path.posix.join(part, file))
+      .filter((file) => !image.without?.includes(file));
   });
   if (found.length === 0) throw new Error(`${path.join(folder, IMAGES)}: image "${name}" has no .c or .S file`);
   return found;

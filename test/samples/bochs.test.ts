@@ -34,13 +34,13 @@ describe('samples: the stack on Bochs', function () {
     assert.strictEqual(built.status, 0, built.stderr);
   });
 
-  async function run(modules: Module[]): Promise<string | undefined> {
+  async function run(modules: Module[], program = 'vmm'): Promise<string | undefined> {
     if (missing !== undefined) {
       assert.ok(!process.env.CI, `Bochs cannot run here, ${missing}`);
       console.log(`      not run, ${missing}`);
       return undefined;
     }
-    const { serial, log, finished } = await bochs.runBochs({ program: elf('vmm'), modules });
+    const { serial, log, finished } = await bochs.runBochs({ program: elf(program), modules });
     assert.ok(finished, `no end was seen:\n${serial}\n${log.slice(-2000)}`);
     assert.match(serial, /machine ends with status 0/);
     return serial;
@@ -65,5 +65,30 @@ describe('samples: the stack on Bochs', function () {
     assert.match(serial, /\[monitor\] vm 1: entry refused, the VMM changed field 681a\n\[vmm\] VM entry refused/);
     const proof = /\[guest\] secret intact: ([0-9a-f]+)/.exec(serial);
     assert.strictEqual(proof?.[1], secretDigest().toString(16));
+  });
+
+  it('defeats every attack of a hostile VMM', async () => {
+    const serial = await run([asModule('guest'), asModule('monitor')], 'attacks');
+    if (serial === undefined) return;
+    const attacks = serial.match(/attack: .*/g) ?? [];
+    const kinds = [
+      "monitor's memory",
+      "guest's VMCS",
+      'changed RIP',
+      'MSR list',
+      'second VCPU',
+      'wrong execution mode',
+    ];
+    for (const kind of [...kinds, 'two addresses', 'another guest', 'page of the monitor', 'old version']) {
+      assert.ok(
+        attacks.some((line) => line.includes(kind)),
+        `no attack by ${kind} was run`,
+      );
+    }
+    assert.deepStrictEqual(
+      attacks.filter((line) => !line.endsWith(': defeated')),
+      [],
+    );
+    assert.match(serial, /\[guest\] secret intact/);
   });
 });
