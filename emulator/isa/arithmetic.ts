@@ -229,6 +229,7 @@ export const arithmeticRows: readonly RowDefinition[] = [
   row('CMPXCHG16B', 'REX.W + 0F C7 /1', 'M', 'Compares RDX:RAX with 16 bytes of memory and exchanges', {
     helper: 'cmpxchg16b',
     lockable: true,
+    only: 'long',
   }),
   row('DAA', '27', '', 'Decimal-adjusts AL after addition', legacy(decimalAdjust(FlagKind.Add), 'O')),
   row('DAS', '2F', '', 'Decimal-adjusts AL after subtraction', legacy(decimalAdjust(FlagKind.Subtract), 'O')),

@@ -116,6 +116,6 @@ export const bitRows: readonly RowDefinition[] = [
   row('BSR', '0F BD /r', 'Gv,Ev', 'Finds the highest set bit', { meaning: bitScan(false), undefinedFlags: 'OSAPC' }),
   row('POPCNT', 'F3 0F B8 /r', 'Gv,Ev', 'Counts set bits', { meaning: populationCount }),
   row('BSWAP', '0F C8+r', 'Zv', 'Reverses the order of bytes', { meaning: byteSwap }),
-  row('MOVBE', '0F 38 F0 /r', 'Gv,Mv', 'Loads with the bytes reversed', { meaning: moveSwapped }),
-  row('MOVBE', '0F 38 F1 /r', 'Mv,Gv', 'Stores with the bytes reversed', { meaning: moveSwapped }),
+  row('MOVBE', 'NP/66 0F 38 F0 /r', 'Gv,Mv', 'Loads with the bytes reversed', { meaning: moveSwapped }),
+  row('MOVBE', 'NP/66 0F 38 F1 /r', 'Mv,Gv', 'Stores with the bytes reversed', { meaning: moveSwapped }),
 ];

@@ -103,11 +103,11 @@ export const controlFlowRows: readonly RowDefinition[] = [
   row('JCXZ/JECXZ/JRCXZ', 'E3 cb', 'Jb', 'Jumps when the counter is zero', { ...NEAR, meaning: jumpIfCounterZero }),
   row('BOUND', '62 /r', 'Gv,M', 'Raises #BR when an index is out of bounds', { meaning: bound, only: 'legacy' }),
   row('NOP', 'REX.B=0 + 90', '', 'Does nothing', { meaning: nop }),
-  row('PAUSE', 'REX.B=0 + F3 90', '', 'Hints at a spin loop', { helper: 'pause', exit: 'PAUSE' }),
+  row('PAUSE', 'F3 90', '', 'Hints at a spin loop', { helper: 'pause', exit: 'PAUSE' }),
   row('NOP', '0F 1F /0', 'Ev', 'Does nothing', { meaning: nop }),
   row('ENDBR64', 'F3 0F 1E FA', '', 'Marks a branch target', { meaning: nop }),
   row('ENDBR32', 'F3 0F 1E FB', '', 'Marks a branch target', { meaning: nop }),
-  ...['18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((opcode) =>
+  ...['0D', '18', '19', '1A', '1B', '1C', '1D', '1E', '1F'].map((opcode) =>
     row('NOP', `0F ${opcode} /r`, 'Ev,Gv', 'Reserved hint', { meaning: nop }),
   ),
   row('PREFETCHNTA', '0F 18 /0', 'Mb', 'Prefetch hint', { meaning: nop }),
@@ -115,7 +115,6 @@ export const controlFlowRows: readonly RowDefinition[] = [
   row('PREFETCHT1', '0F 18 /2', 'Mb', 'Prefetch hint', { meaning: nop }),
   row('PREFETCHT2', '0F 18 /3', 'Mb', 'Prefetch hint', { meaning: nop }),
   row('PREFETCHW', '0F 0D /1', 'Mb', 'Prefetch hint', { meaning: nop }),
-  row('PREFETCH', '0F 0D /0', 'Mb', 'Prefetch hint', { meaning: nop }),
   row('UD2', '0F 0B', '', 'Raises #UD', { helper: 'ud' }),
   row('UD1', '0F B9 /r', 'Gv,Ev', 'Raises #UD', { helper: 'ud' }),
   row('UD0', '0F FF /r', 'Gv,Ev', 'Raises #UD', { helper: 'ud' }),

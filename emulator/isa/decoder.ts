@@ -188,6 +188,8 @@ function decodeAt(cursor: Cursor, rip: bigint, codeSize: CodeSize): Instruction 
     operandSize: isByteForm(row) ? 8 : operandSize,
     addressSize,
     ...operand,
+    // REX.R does not extend segment registers (SDM vol. 2, 2.2.1.2).
+    reg: row.operands.includes('Sw') ? operand.reg & 7 : operand.reg,
     segment: prefixes.segment >= 0 ? prefixes.segment : usesStackBase ? SegmentNumber.SS : SegmentNumber.DS,
     ...immediates,
     rex: prefixes.rex,
@@ -275,7 +277,7 @@ function operandSizeOf(row: InstructionRow, prefixes: Prefixes, codeSize: CodeSi
     return (codeSize === 32) !== prefixes.operandSize ? 32 : 16;
   }
   if (row.longModeSize === 'f64') return 64;
-  if (prefixes.rex & 8 && row.longModeSize !== 'max32') return 64;
+  if (prefixes.rex & 8) return row.longModeSize === 'max32' ? 32 : 64;
   if (prefixes.operandSize) return 16;
   return row.longModeSize === 'd64' ? 64 : 32;
 }
