@@ -29,10 +29,18 @@ const limit = (name: Register): VmcsFieldSymbol => `GUEST_${name}_LIMIT`;
 const access = (name: Register): VmcsFieldSymbol => `GUEST_${name}_ACCESS_RIGHTS`;
 const id = (name: Register, what: string): string => `${name.toLowerCase()}.${what}`;
 
-const rights = (c: EntryContext, name: Register): number => c.get32(Slot[`GUEST_${name}_ACCESS_RIGHTS`]);
+/** Looked up once: these checks run at every entry. */
+const SLOTS = Object.fromEntries(
+  ([...CODE_AND_DATA, 'LDTR', 'TR'] as const).map((name) => [
+    name,
+    { selector: Slot[selector(name)], base: Slot[base(name)], limit: Slot[limit(name)], access: Slot[access(name)] },
+  ]),
+) as Record<Register, { selector: number; base: number; limit: number; access: number }>;
+
+const rights = (c: EntryContext, name: Register): number => c.get32(SLOTS[name].access);
 const type = (c: EntryContext, name: Register): number => rights(c, name) & AccessRights.TYPE;
 const dpl = (c: EntryContext, name: Register): number => (rights(c, name) >>> AccessRights.DPL_SHIFT) & 3;
-const rpl = (c: EntryContext, name: Register): number => c.get32(Slot[`GUEST_${name}_SELECTOR`]) & 3;
+const rpl = (c: EntryContext, name: Register): number => c.get32(SLOTS[name].selector) & 3;
 const usable = (c: EntryContext, name: Register): boolean => (rights(c, name) & AccessRights.UNUSABLE) === 0;
 /** CS and TR always count; the others when usable. */
 const counts = (c: EntryContext, name: Register): boolean => name === 'CS' || name === 'TR' || usable(c, name);
@@ -66,11 +74,11 @@ const bases: readonly EntryCheck[] = [
       id(name, 'base-virtual-8086'),
       'in virtual-8086 mode the base is the selector times 16',
       [base(name), selector(name)],
-      (c) => !c.virtual8086 || c.get64(Slot[base(name)]) === BigInt(c.get32(Slot[selector(name)])) << 4n,
+      (c) => !c.virtual8086 || c.get64(SLOTS[name].base) === BigInt(c.get32(SLOTS[name].selector)) << 4n,
     ),
   ),
   ...(['TR', 'FS', 'GS'] as const).map((name) =>
-    check(id(name, 'base'), 'the base address is canonical', [base(name)], (c) => canonical(c.get64(Slot[base(name)]))),
+    check(id(name, 'base'), 'the base address is canonical', [base(name)], (c) => canonical(c.get64(SLOTS[name].base))),
   ),
   check(
     'ldtr.base',
@@ -83,7 +91,7 @@ const bases: readonly EntryCheck[] = [
       id(name, 'base-high'),
       `bits 63:32 of the base are 0${words(name)}`,
       [base(name), access(name)],
-      (c) => !counts(c, name) || c.get64(Slot[base(name)]) >> 32n === 0n,
+      (c) => !counts(c, name) || c.get64(SLOTS[name].base) >> 32n === 0n,
     ),
   ),
 ];
@@ -94,7 +102,7 @@ const virtual8086: readonly EntryCheck[] = [
       id(name, 'limit-virtual-8086'),
       'in virtual-8086 mode the limit is FFFFH',
       [limit(name)],
-      (c) => !c.virtual8086 || c.get32(Slot[limit(name)]) === 0xffff,
+      (c) => !c.virtual8086 || c.get32(SLOTS[name].limit) === 0xffff,
     ),
   ),
   ...CODE_AND_DATA.map((name) =>
@@ -213,7 +221,7 @@ function common(name: Register): EntryCheck[] {
       'granularity',
       'G (bit 15) is 0 if a bit of limit 11:0 is 0, and 1 if a bit of limit 31:20 is 1',
       [limit(name)],
-      (c) => granularityFits(c.get32(Slot[limit(name)]), rights(c, name)),
+      (c) => granularityFits(c.get32(SLOTS[name].limit), rights(c, name)),
     ),
     row('reserved-high', 'bits 31:17 of the access rights are 0', [], (c) => (rights(c, name) & HIGH_RESERVED) === 0),
   ];
