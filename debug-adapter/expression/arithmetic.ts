@@ -7,11 +7,16 @@ import type { BinaryOperator } from './syntax';
 export type Scalar =
   { readonly type: IntegerType; readonly value: bigint } | { readonly type: FloatType; readonly value: number };
 
+/** Conversion rank among types of one size (C17, 6.3.1.1), by the names of compilers and of BuiltinTypes */
 const RANK: Readonly<Record<string, number>> = {
   'long long int': 3,
   'long long unsigned int': 3,
+  'long long': 3,
+  'unsigned long long': 3,
   'long int': 2,
   'long unsigned int': 2,
+  long: 2,
+  'unsigned long': 2,
 };
 
 /** Integer promotion (C17, 6.3.1.1): what is narrower than int, and a bit field that fits, becomes int. */
@@ -35,7 +40,7 @@ export function commonType(a: Scalar['type'], b: Scalar['type'], builtin: Builti
   const unsigned = a.signed ? b : a;
   if (rank(unsigned) >= rank(wider)) return unsigned;
   // The higher rank is signed but no wider: its unsigned counterpart.
-  return wider.name === 'long long int' ? builtin.unsignedLongLong : builtin.ofSize(wider.size, false);
+  return rank(wider) === 3 ? builtin.unsignedLongLong : builtin.ofSize(wider.size, false);
 }
 
 /** Converts a number to an arithmetic type: modulo 2^n, toward zero from floating point, any non-zero to true */

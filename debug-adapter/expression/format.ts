@@ -95,12 +95,16 @@ class Formatter {
       const text = this.characters(value, element, count);
       if (text !== undefined) return text;
     }
+    // Bytes that are no text are seldom numbers either: hashes, keys, page contents.
+    const e = bare(element);
+    const bytes =
+      this.letter === undefined && e.kind === 'integer' && e.size === 1 && !e.signed && e.shown === 'character';
     if (depth > MAX_NESTING) return '{...}';
     const parts: string[] = [];
     let shown = 0;
     for (let i = 0; i < count;) {
       if (shown >= MAX_ELEMENTS || this.left <= 0) return `{${parts.join(', ')}...}`;
-      const text = this.format(value.element(element, i), depth + 1);
+      const text = bytes ? hexByte(value.element(element, i)) : this.format(value.element(element, i), depth + 1);
       const repeats = this.repeats(value, element, i, count);
       if (repeats >= REPEATS) {
         parts.push(`${text} <repeats ${repeats} times>`);
@@ -184,7 +188,7 @@ class Formatter {
       case 'x':
         return `0x${unsigned.toString(16)}`;
       case 'z':
-        return `0x${unsigned.toString(16).padStart(Math.ceil(bits / 4), '0')}`;
+        return `0x${unsigned.toString(16).padStart(value.size * 2, '0')}`;
       case 'o':
         return unsigned === 0n ? '0' : `0${unsigned.toString(8)}`;
       case 't':
@@ -194,16 +198,20 @@ class Formatter {
       case 'u':
         return unsigned.toString();
       case 'c': {
-        const byte = BigInt.asIntN(8, raw);
+        const signed = t.kind === 'integer' ? t.signed : t.kind !== 'pointer';
+        const byte = signed ? BigInt.asIntN(8, raw) : BigInt.asUintN(8, raw);
         return `${byte} ${characterText(Number(BigInt.asUintN(8, byte)))}`;
       }
       case 'a':
-        return this.withSymbol(unsigned);
+        // A signed number is extended to an address, as C would.
+        return this.withSymbol(BigInt.asUintN(this.context.addressSize * 8, raw));
       default:
         return integerText(this.context.builtin.ofSize(value.size, true), raw);
     }
   }
 }
+
+const hexByte = (value: Value) => `0x${value.integer().toString(16).padStart(2, '0')}`;
 
 const finite = (value: number) => (Number.isFinite(value) ? value : 0);
 
@@ -233,16 +241,7 @@ function enumText(type: EnumerationType, value: bigint): string {
   return `(${names.join(' | ')})`;
 }
 
-/** Whether each value is one run of bits and none overlap */
+/** Whether each value is one bit, or 0 */
 function isFlags(values: readonly bigint[]): boolean {
-  let seen = 0n;
-  for (const value of values) {
-    if (value === 0n) continue;
-    if (value < 0n || (seen & value) !== 0n) return false;
-    const lowest = value & -value;
-    const run = value / lowest;
-    if ((run & (run + 1n)) !== 0n) return false;
-    seen |= value;
-  }
-  return seen !== 0n;
+  return values.some((v) => v !== 0n) && values.every((v) => v >= 0n && (v & (v - 1n)) === 0n);
 }

@@ -1,13 +1,13 @@
 import { type FloatType, type IntegerType, type Type, VOID } from './types';
 
-/** C's own types with the sizes of the System V ABIs: LP64 for 8-byte addresses, ILP32 for 4. Names as gcc writes them. */
+/** C's own types with the sizes of the System V ABIs: LP64 for 8-byte addresses, ILP32 for 4. Names as gdb writes them; DWARF has gcc's ("long int"). */
 export class BuiltinTypes {
   readonly int = integer('int', 4, true);
   readonly unsignedInt = integer('unsigned int', 4, false);
   readonly long: IntegerType;
   readonly unsignedLong: IntegerType;
-  readonly longLong = integer('long long int', 8, true);
-  readonly unsignedLongLong = integer('long long unsigned int', 8, false);
+  readonly longLong = integer('long long', 8, true);
+  readonly unsignedLongLong = integer('unsigned long long', 8, false);
   readonly char = integer('char', 1, true, 'character');
   readonly unsignedChar = integer('unsigned char', 1, false, 'character');
   readonly bool = integer('_Bool', 1, false, 'boolean');
@@ -16,8 +16,8 @@ export class BuiltinTypes {
   private readonly fixed: ReadonlyMap<string, Type>;
 
   constructor(readonly addressSize: 4 | 8) {
-    this.long = integer('long int', addressSize, true);
-    this.unsignedLong = integer('long unsigned int', addressSize, false);
+    this.long = integer('long', addressSize, true);
+    this.unsignedLong = integer('unsigned long', addressSize, false);
     const named = new Map<string, Type>();
     const define = (name: string, type: Type) => named.set(name, { kind: 'typedef', name, target: () => type });
     for (const size of [1, 2, 4, 8]) {
@@ -37,11 +37,11 @@ export class BuiltinTypes {
       case 1:
         return signed ? integer('signed char', 1, true, 'character') : this.unsignedChar;
       case 2:
-        return signed ? integer('short int', 2, true) : integer('short unsigned int', 2, false);
+        return signed ? integer('short', 2, true) : integer('unsigned short', 2, false);
       case 4:
         return signed ? this.int : this.unsignedInt;
       case 16:
-        return signed ? integer('__int128', 16, true) : integer('__int128 unsigned', 16, false);
+        return signed ? integer('__int128', 16, true) : integer('unsigned __int128', 16, false);
       default:
         if (this.addressSize === 8) return signed ? this.long : this.unsignedLong;
         return signed ? this.longLong : this.unsignedLongLong;

@@ -145,22 +145,26 @@ function declare(type: Type, inner: string, depth: number): string {
     case 'enumeration':
       return join(type.name === '' ? 'enum {...}' : `enum ${type.name}`);
     case 'qualified': {
-      const target = type.target();
-      // A qualified pointer has the word behind the star, everything else in front.
-      if (bareQualifiers(target).kind === 'pointer')
-        return declare(target, ` ${type.qualifier}${inner && ` ${inner}`}`, depth + 1);
-      return `${type.qualifier} ${declare(target, inner, depth + 1)}`;
+      const { target, words } = unqualified(type);
+      // The qualifiers of an array are those of its elements, which have them too.
+      if (target.kind === 'array') return declare(target, inner, depth + 1);
+      // A qualified pointer has the words behind the star, everything else in front.
+      if (target.kind === 'pointer') {
+        const behind = inner === '' || inner.startsWith('[') ? inner : ` ${inner}`;
+        return declare(target, ` ${words}${behind}`, depth + 1);
+      }
+      return `${words} ${declare(target, inner, depth + 1)}`;
     }
     case 'pointer': {
       const target = type.target();
-      const shape = bareQualifiers(target).kind;
+      const shape = unqualified(target).target.kind;
       const star = `*${inner}`;
       return declare(target, shape === 'array' || shape === 'function' ? `(${star})` : star, depth + 1);
     }
     case 'array': {
       const suffix = `[${type.count ?? ''}]`;
-      const glued =
-        inner.endsWith(']') || inner.endsWith(')') ? inner + suffix : inner === '' ? suffix : `${inner} ${suffix}`;
+      const tight = inner === '' || inner.endsWith(']') || inner.endsWith(')');
+      const glued = tight ? inner + suffix : `${inner} ${suffix}`;
       return declare(type.element(), glued, depth + 1);
     }
     case 'function': {
@@ -172,10 +176,17 @@ function declare(type: Type, inner: string, depth: number): string {
   }
 }
 
-function bareQualifiers(type: Type): Type {
-  let current = type;
-  for (let hops = 0; current.kind === 'qualified' && hops < 8; hops++) current = current.target();
-  return current;
+const QUALIFIER_ORDER = ['const', 'volatile', 'restrict', '_Atomic'] as const;
+
+/** A type without its qualifiers, and these in the usual order */
+function unqualified(type: Type): { target: Type; words: string } {
+  const found = new Set<string>();
+  let target = type;
+  for (let hops = 0; target.kind === 'qualified' && hops < 16; hops++) {
+    found.add(target.qualifier);
+    target = target.target();
+  }
+  return { target, words: QUALIFIER_ORDER.filter((word) => found.has(word)).join(' ') };
 }
 
 export const pointerTo = (target: Type, size: 4 | 8): PointerType => ({ kind: 'pointer', size, target: () => target });

@@ -58,7 +58,10 @@ function frameBase(frame: Frame, image: LoadedProgram, memory: MemoryReader): bi
   const expression = expressionAt(subprogram.entry, At.FrameBase, image.toLink(frame.lookup));
   if (!expression) return undefined;
   // The frame base cannot be defined by itself.
-  return evaluateNumber(expression, { ...frameContext(subprogram.entry, image, frame, memory), frameBase: () => undefined });
+  return evaluateNumber(expression, {
+    ...frameContext(subprogram.entry, image, frame, memory),
+    frameBase: () => undefined,
+  });
 }
 
 function outermost(scope: Scope | undefined): Subprogram | undefined {

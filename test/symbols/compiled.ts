@@ -55,7 +55,7 @@ export function tool(name: string, args: readonly string[], input = ''): string 
 
 /** Runs gdb commands, each between marks, and gives what each printed. An error of one does not stop the next. */
 export function gdb(file: string, commands: readonly string[]): string[] {
-  const args = commands.flatMap((command) => ['-ex', 'echo @@@\\n', '-ex', command]);
+  const args = commands.flatMap((command) => ['-ex', 'echo \\n@@@\\n', '-ex', command]);
   const python = ['-ex', 'set width 0', '-ex', 'set height 0', '-ex', 'set breakpoint pending off'];
   const out = execFileSync('gdb', ['-batch', '-nx', ...python, ...args, file], {
     encoding: 'utf8',
@@ -69,5 +69,5 @@ export function gdb(file: string, commands: readonly string[]): string[] {
 
 /** The variants of debug information and optimisation that every oracle test goes through */
 export const variants: readonly (readonly string[])[] = ['-gdwarf-4', '-gdwarf-5'].flatMap((version) =>
-  ['-O0', '-Og', '-O2'].map((level) => [version, level, '-static']),
+  ['-O0', '-Og', '-O2'].map((level) => [version, level, '-static', '-fno-pie']),
 );
