@@ -14,6 +14,8 @@ const INTERRUPT_FLAG = Number(Rflags.IF);
 /** B0 to B3 and BS, with bit 12 "enabled breakpoint" left to VT-x */
 const DEBUG_TRAPS = 0x400fn;
 const ACTIVE = 0;
+const SHUTDOWN = 2;
+const WAIT_FOR_SIPI = 3;
 
 /**
  * What happens between two instructions, in the manual's order of priority (SDM vol. 3, "Priority Among Concurrent
@@ -48,7 +50,8 @@ export function handleBoundary(cpu: Cpu): boolean {
     if (virtualization.nextDeadline() <= cpu.clock && exits(cpu, Boundary.PreemptionTimer)) return true;
     if ((blocking & SHADOW) === 0 && exits(cpu, Boundary.NmiWindow)) return true;
   }
-  if (pending & PendingEvent.NMI && (blocking & SHADOW) === 0) {
+  const activity = state.get32(State.ACTIVITY);
+  if (pending & PendingEvent.NMI && (blocking & SHADOW) === 0 && activity !== WAIT_FOR_SIPI) {
     if (exits(cpu, Boundary.Nmi)) return true;
     if ((state.get32(State.INTERRUPTIBILITY) & NMI_BLOCKED) === 0) {
       cpu.clearPending(PendingEvent.NMI);
@@ -57,7 +60,8 @@ export function handleBoundary(cpu: Cpu): boolean {
       return true;
     }
   }
-  return (blocking & SHADOW) === 0 && handleInterrupts(cpu, nonRoot);
+  // Shutdown and wait-for-SIPI block maskable interrupts (SDM vol. 3, "Other Causes of VM Exits" and 25.4.2).
+  return (blocking & SHADOW) === 0 && activity < SHUTDOWN && handleInterrupts(cpu, nonRoot);
 }
 
 /** Only in non-root operation can a point of the boundary exit. */
@@ -92,6 +96,7 @@ export interface InstructionStart {
   trap: boolean;
   resume: boolean;
   monitorTrap: boolean;
+  nonRoot: boolean;
 }
 
 export function startInstruction(cpu: Cpu, start: InstructionStart): void {
@@ -100,11 +105,13 @@ export function startInstruction(cpu: Cpu, start: InstructionStart): void {
   start.trap = (flags & Number(Rflags.TF)) !== 0;
   start.resume = (flags & Number(Rflags.RF)) !== 0;
   start.monitorTrap = cpu.virtualization.monitorTrap;
+  start.nonRoot = cpu.virtualization.nonRoot;
 }
 
 /**
  * After one instruction: the shadow that it found ends (one that it opened stays), RF is cleared, a single-step trap
- * becomes pending (SDM vol. 3, 17.3.1.4), and so does a monitor trap.
+ * becomes pending (SDM vol. 3, 17.3.1.4), and so does a monitor trap. After a VM entry nothing of it applies: shadow, RF
+ * and pending traps are the guest's, as the VMCS had them.
  * @param keepsResume the instruction loaded RF itself (IRET)
  * @param suppressesTrap no single-step trap follows it (INT n, SYSCALL: the handler's first instruction is not trapped)
  */
@@ -115,6 +122,7 @@ export function finishInstruction(
   suppressesTrap: boolean,
 ): void {
   const { state } = cpu;
+  if (cpu.virtualization.nonRoot !== start.nonRoot) return;
   if (start.shadow !== 0) {
     const now = state.get32(State.INTERRUPTIBILITY);
     // Two MOV SS in a row block only once; the shadow found at the start is over either way.
@@ -123,7 +131,7 @@ export function finishInstruction(
   if (start.resume && !keepsResume)
     state.set32(State.FLAGS_SYSTEM, state.get32(State.FLAGS_SYSTEM) & ~Number(Rflags.RF));
   if (start.trap && !suppressesTrap) state.set64(State.PENDING_DEBUG, state.get64(State.PENDING_DEBUG) | 0x4000n);
-  if (start.monitorTrap && cpu.virtualization.nonRoot) cpu.raisePending(PendingEvent.MONITOR_TRAP);
+  if (start.monitorTrap) cpu.raisePending(PendingEvent.MONITOR_TRAP);
 }
 
 export const isActive = (cpu: Cpu): boolean => cpu.state.get32(State.ACTIVITY) === ACTIVE;

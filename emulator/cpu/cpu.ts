@@ -1,16 +1,14 @@
-import { Efer, Cr0 } from '../arch/control-registers';
-import { exceptionRow, Vector, vectorName } from '../arch/exceptions';
+import { Efer } from '../arch/control-registers';
+import { exceptionRow, Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { InterruptionType } from '../arch/interruption';
 import { AccessRights } from '../arch/segments';
-import { EngineExit, type EngineControl, type EngineHost } from '../engine/host';
+import { Access, EngineExit, type EngineControl, type EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
-import { linear as asLinear } from '../memory/address';
 import { Segment, State } from '../memory/layout';
-import { PagingContext } from '../memory/paging-context';
 import type { PhysicalMemory } from '../memory/physical';
 import { Tlb } from '../memory/tlb';
-import { pdpteValid, Walker, WalkFault } from '../memory/walker';
+import { Walker } from '../memory/walker';
 import {
   finishInstruction,
   handleBoundary,
@@ -20,10 +18,11 @@ import {
   startInstruction,
   type InstructionStart,
 } from './boundary';
-import { deliverEvent } from './event-delivery';
-import { combine, ExitTaken, ProcessorFault, UnsupportedOperation } from './fault';
+import { deliverChain, hardwareException, type EventRequest } from './event-chain';
+import { ExitTaken, ProcessorFault, UnsupportedOperation } from './fault';
 import { InstructionBreakpoints } from './instruction-breakpoints';
 import { LinearMemory, raiseEptFault } from './linear-memory';
+import { loadPdptes } from './pdptes';
 import {
   ExitKind,
   type HelperTable,
@@ -38,7 +37,7 @@ import { SlowPath } from './slow-path';
 import { isStackReference } from './stack-reference';
 import { CpuState } from './state';
 import type { Taps } from './taps';
-import { FaultKind, Translation } from './translation';
+import { FaultKind, Privilege, Translation } from './translation';
 
 /** Why `Cpu.run` returned. The processor is between two instructions. */
 export type CpuRunResult =
@@ -100,8 +99,13 @@ export class Cpu implements Processor {
   private readonly breakpoints: InstructionBreakpoints;
   private readonly faultObject = new ProcessorFault('exception');
   private readonly exitObject = new ExitTaken('VM exit');
-  private readonly start: InstructionStart = { shadow: 0, trap: false, resume: false, monitorTrap: false };
-  private readonly pdpteContext = new PagingContext();
+  private readonly start: InstructionStart = {
+    shadow: 0,
+    trap: false,
+    resume: false,
+    monitorTrap: false,
+    nonRoot: false,
+  };
   private injected: InjectedEvent | undefined;
   private stopping = false;
   private ended: CpuRunResult | undefined;
@@ -213,26 +217,7 @@ export class Cpu implements Processor {
   }
 
   loadPdptes(cr3: bigint): boolean {
-    const { state, walker, pdpteContext } = this;
-    pdpteContext.set({ cr0: Cr0.PE, cr3, cr4: 0n, efer: 0n, eptp: state.get64(State.EPTP) });
-    const table = Number(cr3 & 0xffffffe0n);
-    if (!walker.walkGuestPhysical(pdpteContext, table, pdpteContext.eptAccessedDirty ? 3 : 1)) {
-      throw raiseEptFault(this, {
-        misconfiguration: walker.fault === WalkFault.EptMisconfiguration,
-        guestPhysical: BigInt(walker.guestPhysical),
-        linear: undefined,
-        qualification: BigInt(walker.qualification),
-      });
-    }
-    const values: bigint[] = [];
-    for (let i = 0; i < 4; i++) {
-      walker.tables.load(walker.hostPhysical + i * 8, 8);
-      const { low, high } = walker.tables;
-      if (!pdpteValid(low, high)) return false;
-      values.push((BigInt(high) << 32n) | BigInt(low));
-    }
-    values.forEach((value, i) => state.set64(State.PDPTE + i * 8, value));
-    return true;
+    return loadPdptes(this, cr3);
   }
 
   inject(event: InjectedEvent): void {
@@ -274,9 +259,9 @@ export class Cpu implements Processor {
     this.raisePending(PendingEvent.INIT);
   }
 
-  /** HLT ends when an event is delivered. */
+  /** HLT, and shutdown by an NMI, end when an event is delivered. */
   wake(): void {
-    if (this.state.get32(State.ACTIVITY) === ACTIVITY_HLT) this.state.set32(State.ACTIVITY, 0);
+    this.state.set32(State.ACTIVITY, 0);
   }
 
   /**
@@ -326,16 +311,17 @@ export class Cpu implements Processor {
 
   deliverDebugTrap(bits: bigint): void {
     this.wake();
-    this.deliver(Vector.DB, InterruptionType.HARDWARE_EXCEPTION, undefined, bits, 0);
+    this.deliver(hardwareException(Vector.DB, undefined, bits));
   }
 
   deliverNmi(): void {
-    this.deliver(Vector.NMI, InterruptionType.NMI, undefined, 0n, 0);
+    this.deliver({ vector: Vector.NMI, type: InterruptionType.NMI, errorCode: undefined, payload: 0n, length: 0 });
   }
 
   deliverInterrupt(vector: number): void {
     if (vector < 0) return;
-    this.deliver(vector, InterruptionType.EXTERNAL_INTERRUPT, undefined, 0n, 0);
+    const type = InterruptionType.EXTERNAL_INTERRUPT;
+    this.deliver({ vector, type, errorCode: undefined, payload: 0n, length: 0 });
     this.taps.interrupt?.(vector);
   }
 
@@ -354,7 +340,7 @@ export class Cpu implements Processor {
     const linear = this.codeSize === 64 ? rip : (state.segmentBase(Segment.CS) + rip) & 0xffffffffn;
     const bits = this.breakpoints.at(linear);
     if (bits === 0n) return false;
-    this.deliver(Vector.DB, InterruptionType.HARDWARE_EXCEPTION, undefined, bits, 0);
+    this.deliver(hardwareException(Vector.DB, undefined, bits));
     return true;
   }
 
@@ -386,7 +372,6 @@ export class Cpu implements Processor {
     const name = insn.row.helper ?? '';
     const helper = this.helpers[name];
     if (!helper) throw this.unsupported(`the instruction ${insn.row.mnemonic} (helper '${name}')`);
-    const { nonRoot } = this.virtualization;
     this.nextRip = this.ripAfter(insn);
     try {
       if (insn.row.exit !== undefined && ASKED_BEFORE.has(insn.row.exit)) this.intercept(insn);
@@ -397,14 +382,20 @@ export class Cpu implements Processor {
     }
     state.rip = this.nextRip;
     state.set64(State.RETIRED, state.get64(State.RETIRED) + 1n);
-    // After a VM entry the shadow, RF and traps are the guest's, as the VMCS says.
-    if (this.virtualization.nonRoot === nonRoot) finishInstruction(this, start, name === 'iret', NO_TRAP.has(name));
+    finishInstruction(this, start, name === 'iret', NO_TRAP.has(name));
     const { injected } = this;
     if (injected) {
       this.injected = undefined;
-      this.deliver(injected.vector, injected.type, injected.errorCode, 0n, injected.instructionLength, true);
+      const { vector, type, errorCode, instructionLength } = injected;
+      this.deliver({ vector, type, errorCode, payload: 0n, length: instructionLength }, true);
     }
   }
+
+  /** A byte of code, or -1 when it cannot be fetched; raises nothing. */
+  private readonly fetchByte = (linear: bigint): number => {
+    const at = this.translation.translate(linear, Access.Execute, Privilege.Current);
+    return at < 0 ? -1 : Number(this.translation.load(at, 1));
+  };
 
   private ripAfter(insn: Instruction): bigint {
     const next = insn.rip + BigInt(insn.length);
@@ -416,7 +407,7 @@ export class Cpu implements Processor {
     if (error === this.exitObject) return;
     if (error !== this.faultObject) throw error;
     const { vector, errorCode, payload } = this.faultObject;
-    this.deliver(vector, InterruptionType.HARDWARE_EXCEPTION, errorCode, payload, 0);
+    this.deliver(hardwareException(vector, errorCode, payload));
   }
 
   private handleFault(): void {
@@ -445,10 +436,10 @@ export class Cpu implements Processor {
         const linear = state.get64(State.FAULT_LINEAR);
         // Not every fault is one of an access: the next one must not find this address.
         state.set64(State.FAULT_LINEAR, 0n);
-        if (vector === Number(Vector.GP) && isStackReference(this, linear)) vector = Vector.SS;
+        if (vector === Number(Vector.GP) && isStackReference(this, linear, this.fetchByte)) vector = Vector.SS;
         const errorCode = exceptionRow(vector)?.errorCode ? state.get32(State.FAULT_ERROR) : undefined;
         const payload = vector === Number(Vector.PF) ? linear : 0n;
-        this.deliver(vector, InterruptionType.HARDWARE_EXCEPTION, errorCode, payload, 0);
+        this.deliver(hardwareException(vector, errorCode, payload));
       }
     }
   }
@@ -466,87 +457,9 @@ export class Cpu implements Processor {
     else if (this.retired !== before) finishInstruction(this, start, false, false);
   }
 
-  /**
-   * Delivers an event, and whatever its delivery raises, up to the triple fault (SDM vol. 3, 6.15, "Interrupt 8").
-   * `checked`: VM-entry injection, which no exception bitmap intercepts.
-   */
-  private deliver(
-    vector: number,
-    type: number,
-    errorCode: number | undefined,
-    payload: bigint,
-    length: number,
-    checked = false,
-  ): void {
-    const { virtualization, state } = this;
-    let current = { vector, type, errorCode, payload, length };
-    let asked = checked;
-    const history = [vectorName(vector)];
-    for (;;) {
-      const exception = current.type === Number(InterruptionType.HARDWARE_EXCEPTION);
-      if (exception && !asked && this.exceptionExits(current.vector, current.errorCode, current.payload)) return;
-      if (exception && !checked) this.recordException(current.vector, current.payload);
-      if (virtualization.nonRoot)
-        virtualization.beginDelivery(current.vector, current.type, current.errorCode, current.length);
-      try {
-        this.nextRip = state.rip;
-        const returnRip = state.rip + BigInt(current.length);
-        deliverEvent(this, { ...current, returnRip });
-        state.rip = this.nextRip;
-        virtualization.endDelivery();
-        if (exception) this.taps.exception?.(current.vector, current.errorCode, asLinear(current.payload));
-        return;
-      } catch (error) {
-        if (error === this.exitObject) return;
-        if (error !== this.faultObject) throw error;
-      }
-      const second = {
-        vector: this.faultObject.vector,
-        errorCode: this.faultObject.errorCode,
-        payload: this.faultObject.payload,
-      };
-      history.push(vectorName(second.vector));
-      if (this.exceptionExits(second.vector, second.errorCode, second.payload)) return;
-      const first = current.type === Number(InterruptionType.HARDWARE_EXCEPTION) ? current.vector : undefined;
-      checked = false;
-      switch (combine(first, second.vector)) {
-        case 'triple':
-          this.shutDown(history);
-          return;
-        case 'double':
-          current = {
-            vector: Vector.DF,
-            type: InterruptionType.HARDWARE_EXCEPTION,
-            errorCode: 0,
-            payload: 0n,
-            length: 0,
-          };
-          history.push('#DF');
-          asked = false;
-          break;
-        case 'serial':
-          current = { ...second, type: InterruptionType.HARDWARE_EXCEPTION, length: 0 };
-          asked = true;
-          break;
-      }
-    }
-  }
-
-  private exceptionExits(vector: number, errorCode: number | undefined, payload: bigint): boolean {
-    const { virtualization } = this;
-    if (!virtualization.nonRoot) return false;
-    const type = InterruptionType.HARDWARE_EXCEPTION;
-    return virtualization.exception(vector, errorCode, payload, type, 0) === ExitKind.Taken;
-  }
-
-  /** CR2 for #PF; DR6 and DR7.GD for #DB (SDM vol. 3, 17.2.3). */
-  private recordException(vector: number, payload: bigint): void {
-    const { state } = this;
-    if (vector === Number(Vector.PF)) state.cr2 = payload;
-    if (vector !== Number(Vector.DB)) return;
-    state.set64(State.DR + 32, state.get64(State.DR + 32) | payload);
-    state.set64(State.DR + 40, state.get64(State.DR + 40) & ~0x2000n);
-    state.set64(State.DEBUGCTL, state.get64(State.DEBUGCTL) & ~1n);
+  private deliver(event: EventRequest, injected = false): void {
+    const history = deliverChain(this, event, this.faultObject, injected);
+    if (history) this.shutDown(history);
   }
 
   private shutDown(history: readonly string[]): void {

@@ -59,19 +59,23 @@ export function readDescriptor(cpu: Processor, selector: number, vector: number 
 }
 
 /**
- * The base of a system descriptor: in IA-32e mode it has 16 bytes (SDM vol. 3, 3.5.2). Raises #GP(selector) when the
- * upper half lies beyond the limit, is malformed, or the base is not canonical.
+ * The upper 8 bytes of a system descriptor in IA-32e mode (SDM vol. 3, 3.5.2 and 5.8.3.1). Raises #GP(selector) when they
+ * lie beyond the limit or their type field is not 0.
  */
+export function upperHalf(cpu: Processor, { selector, at }: Descriptor): bigint {
+  const { state } = cpu;
+  const limit = selector & LOCAL ? state.segmentLimit(Segment.LDTR) : state.get32(State.GDTR + 8) & 0xffff;
+  if ((selector & SELECTOR_INDEX) + 15 > limit) throw cpu.fault(Vector.GP, errorOf(selector));
+  const high = cpu.linear.read(wrap(cpu, at + 8n), 8, Privilege.System);
+  if (((high >> 40n) & 0x1fn) !== 0n) throw cpu.fault(Vector.GP, errorOf(selector));
+  return high;
+}
+
+/** The base of an LDT or TSS descriptor: in IA-32e mode 64 bits, and #GP(selector) when it is not canonical. */
 export function systemBase(cpu: Processor, descriptor: Descriptor): bigint {
   if (!cpu.longMode) return descriptor.base;
-  const { state } = cpu;
-  const limit = descriptor.selector & LOCAL ? state.segmentLimit(Segment.LDTR) : state.get32(State.GDTR + 8) & 0xffff;
-  if ((descriptor.selector & SELECTOR_INDEX) + 15 > limit) throw cpu.fault(Vector.GP, errorOf(descriptor.selector));
-  const high = cpu.linear.read(wrap(cpu, descriptor.at + 8n), 8, Privilege.System);
-  const base = descriptor.base | ((high & 0xffffffffn) << 32n);
-  const malformed = ((high >> 40n) & 0x1fn) !== 0n;
-  if (malformed || BigInt.asIntN(48, base) !== BigInt.asIntN(64, base))
-    throw cpu.fault(Vector.GP, errorOf(descriptor.selector));
+  const base = descriptor.base | ((upperHalf(cpu, descriptor) & 0xffffffffn) << 32n);
+  if (BigInt.asIntN(48, base) !== BigInt.asIntN(64, base)) throw cpu.fault(Vector.GP, errorOf(descriptor.selector));
   return base;
 }
 

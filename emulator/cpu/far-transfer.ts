@@ -13,6 +13,7 @@ import {
   readDescriptor,
   registerOf,
   rplOf,
+  upperHalf,
   type Descriptor,
 } from './descriptors';
 import { isCanonical } from './linear-memory';
@@ -76,11 +77,7 @@ function throughGate(cpu: Processor, selector: number, gate: Descriptor, source:
   if (task) cpu.taskSwitch(type === TASK_GATE ? Number((gate.raw >> 16n) & 0xffffn) : selector, source);
   let offset = gate.raw & 0xffffn;
   if (type === CALL_GATE) offset |= (gate.raw >> 32n) & 0xffff0000n;
-  if (cpu.longMode) {
-    const high = cpu.linear.read(gate.at + 8n, 8, Privilege.System);
-    if ((high >> 40n) & 0x1fn) throw cpu.fault(Vector.GP, error);
-    offset |= (high & 0xffffffffn) << 32n;
-  }
+  if (cpu.longMode) offset |= (upperHalf(cpu, gate) & 0xffffffffn) << 32n;
   const target = Number((gate.raw >> 16n) & 0xffffn);
   notNull(cpu, target);
   const code = readDescriptor(cpu, target);

@@ -87,6 +87,8 @@ const rows = new Map<number, MsrRow>([
         if (value & BigInt.asUintN(64, APIC_BASE_RESERVED)) return false;
         const bootstrap = cpu.state.get64(State.APIC_BASE) & ApicBase.BOOTSTRAP;
         cpu.state.set64(State.APIC_BASE, (value & ~ApicBase.BOOTSTRAP) | bootstrap);
+        cpu.physical.rangesMoved();
+        cpu.tlb.flushAll();
         return true;
       },
     },

@@ -9,18 +9,19 @@ const STACK_INSTRUCTION = /^(PUSH|POP|CALL|RET|ENTER|LEAVE)/;
 /**
  * Whether a non-canonical access of the instruction at RIP was a reference to the stack segment, which raises #SS(0)
  * instead of #GP(0) in 64-bit mode (SDM vol. 3, 6.15, "Interrupt 12"; vol. 1, 3.7.5 for the default segment). Generated
- * code knows the address only; this decodes the instruction again, on the rare path.
+ * code knows the address only; this decodes the instruction again, on the rare path. `fetchByte` returns -1 for a byte
+ * that cannot be fetched.
  */
-export function isStackReference(cpu: Processor, linear: bigint): boolean {
+export function isStackReference(cpu: Processor, linear: bigint, fetchByte: (linear: bigint) => number): boolean {
   if (cpu.codeSize !== 64 || isCanonical(linear)) return false;
   const { state } = cpu;
   const { rip } = state;
   const bytes = new Uint8Array(LONGEST_INSTRUCTION);
   let length = 0;
   for (; length < LONGEST_INSTRUCTION; length++) {
-    const at = BigInt.asUintN(64, rip + BigInt(length));
-    if (length > 0 && (at & 0xfffn) === 0n && cpu.engine.decodeAt(bytes.subarray(0, length), rip, 64)) break;
-    bytes[length] = Number(cpu.linear.read(at, 1));
+    const byte = fetchByte(BigInt.asUintN(64, rip + BigInt(length)));
+    if (byte < 0) break;
+    bytes[length] = byte;
   }
   const insn = cpu.engine.decodeAt(bytes.subarray(0, length), rip, 64);
   if (!insn) return false;

@@ -16,6 +16,11 @@ export class PhysicalMemory {
 
   addRange(range: MmioRange): void {
     this.ranges.push(range);
+    this.rangesMoved();
+  }
+
+  /** A device changed the base of its range (IA32_APIC_BASE). Translations to the old and new place are stale. */
+  rangesMoved(): void {
     this.hiding = this.ranges.filter(({ base }) => base < BigInt(this.memory.ramSize));
   }
 
