@@ -109,16 +109,16 @@ run_past_interrupts(struct vm *vm)
   return true;
 }
 
-// A guest of the VMM's own whose page table is a secret page of the first: touching it must not work.
+// A guest of the VMM's own whose page table is a secret page of the first, at the same address: touching it must not work.
 void
 attack_page_of_another_vm(struct vm *vm)
 {
   struct vm spy = { .ept_root = page_allocate() };
-  uint64_t stolen = *ept_entry(vm, secret_gpa(vm, 3)) & EPT_ADDRESS;
-  ept_map(&spy, 0x1000, stolen);
-  vmcs_create(&spy, 0x100000, 0x80000, 0x1000);
+  uint64_t gpa = secret_gpa(vm, 3);
+  ept_map(&spy, gpa, *ept_entry(vm, gpa) & EPT_ADDRESS);
+  vmcs_create(&spy, 0x100000, 0x80000, gpa);
   bool stopped = run_past_interrupts(&spy) && vmread(EXIT_REASON) == EXIT_EPT_VIOLATION &&
-                 (vmread(GUEST_PHYSICAL_ADDRESS) & ~PAGE_MASK) == 0x1000;
+                 (vmread(GUEST_PHYSICAL_ADDRESS) & ~PAGE_MASK) == gpa;
   attack_ended("page of another guest", stopped);
   vmptrld(vm->vmcs);
 }
