@@ -3,9 +3,9 @@
 .text
 
 .balign 16
-.globl exception_stubs
-.type exception_stubs, @function
-exception_stubs:
+.globl exception_code
+.type exception_code, @function
+exception_code:
         .cfi_startproc simple
         .cfi_signal_frame
         .cfi_def_cfa %rsp, 40
@@ -25,6 +25,6 @@ exception_common:
         call    monitor_exception
         ud2
         .cfi_endproc
-.size exception_stubs, . - exception_stubs
+.size exception_code, . - exception_code
 
 .section .note.GNU-stack, "", @progbits

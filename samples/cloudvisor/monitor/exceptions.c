@@ -6,9 +6,9 @@
 #include <print.h>
 
 #define EXCEPTIONS 32
-#define STUB_SIZE 16
+#define ENTRY_SIZE 16
 
-extern char exception_stubs[];
+extern char exception_code[];
 
 static struct gate idt[EXCEPTIONS];
 
@@ -24,6 +24,6 @@ void
 exceptions_init(void)
 {
   for (unsigned vector = 0; vector < EXCEPTIONS; vector++)
-    idt[vector] = interrupt_gate(CODE_SELECTOR, (uint64_t)exception_stubs + vector * STUB_SIZE);
+    idt[vector] = interrupt_gate(CODE_SELECTOR, (uint64_t)exception_code + vector * ENTRY_SIZE);
   load_idt(idt, sizeof(idt));
 }

@@ -42,8 +42,8 @@ trap_common:
 .set ERROR_CODE_VECTORS, 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30
 
 .balign 16
-.type trap_stubs, @function
-trap_stubs:
+.type trap_code, @function
+trap_code:
         .cfi_startproc simple
         .cfi_signal_frame
         .set    vector, 0
@@ -64,7 +64,7 @@ trap_stubs:
         .set    vector, vector + 1
         .endr
         .cfi_endproc
-.size trap_stubs, . - trap_stubs
+.size trap_code, . - trap_code
 
 .section .rodata
 .balign 8
@@ -72,7 +72,7 @@ trap_stubs:
 trap_entries:
         .set    vector, 0
         .rept   48
-        .quad   trap_stubs + vector * 16
+        .quad   trap_code + vector * 16
         .set    vector, vector + 1
         .endr
 
