@@ -1,27 +1,20 @@
 import { Efer } from '../arch/control-registers';
-import { exceptionRow, Vector } from '../arch/exceptions';
+import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { InterruptionType } from '../arch/interruption';
 import { AccessRights } from '../arch/segments';
-import { Access, EngineExit, type EngineControl, type EngineHost } from '../engine/host';
+import { EngineExit, type EngineControl, type EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import { Segment, State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
 import { Tlb } from '../memory/tlb';
 import { Walker } from '../memory/walker';
-import {
-  finishInstruction,
-  handleBoundary,
-  isActive,
-  PendingEvent,
-  singleStep,
-  startInstruction,
-  type InstructionStart,
-} from './boundary';
+import { handleBoundary, isActive, PendingEvent, singleStep } from './boundary';
 import { deliverChain, hardwareException, type EventRequest } from './event-chain';
+import { Execution } from './execution';
 import { ExitTaken, ProcessorFault, UnsupportedOperation } from './fault';
 import { InstructionBreakpoints } from './instruction-breakpoints';
-import { LinearMemory, raiseEptFault } from './linear-memory';
+import { LinearMemory } from './linear-memory';
 import { loadPdptes } from './pdptes';
 import {
   ExitKind,
@@ -34,10 +27,9 @@ import {
 } from './processor';
 import { initState, resetState } from './reset';
 import { SlowPath } from './slow-path';
-import { isStackReference } from './stack-reference';
 import { CpuState } from './state';
 import type { Taps } from './taps';
-import { FaultKind, Privilege, Translation } from './translation';
+import { Translation } from './translation';
 
 /** Why `Cpu.run` returned. The processor is between two instructions. */
 export type CpuRunResult =
@@ -67,10 +59,6 @@ export interface CpuParts {
 const ACTIVITY_HLT = 1;
 const ACTIVITY_SHUTDOWN = 2;
 const TWO_32 = 0x100000000;
-/** Rules that the run loop asks about before the helper; see `Processor.intercept`. */
-const ASKED_BEFORE = new Set(['VMX', 'VMCALL', 'VMFUNC', 'GETSEC']);
-/** Instructions after which no single-step trap follows */
-const NO_TRAP = new Set(['int_n', 'int3', 'into', 'int1', 'syscall', 'sysenter']);
 
 const BUDGET: CpuRunResult = { why: 'budget' };
 const BREAKPOINT: CpuRunResult = { why: 'breakpoint' };
@@ -93,19 +81,11 @@ export class Cpu implements Processor {
   readonly host: EngineHost;
   nextRip = 0n;
 
-  private readonly helpers: HelperTable;
   private readonly translation: Translation;
-  private readonly slowPath: SlowPath;
+  private readonly execution: Execution;
   private readonly breakpoints: InstructionBreakpoints;
   private readonly faultObject = new ProcessorFault('exception');
   private readonly exitObject = new ExitTaken('VM exit');
-  private readonly start: InstructionStart = {
-    shadow: 0,
-    trap: false,
-    resume: false,
-    monitorTrap: false,
-    nonRoot: false,
-  };
   private injected: InjectedEvent | undefined;
   private stopping = false;
   private ended: CpuRunResult | undefined;
@@ -116,7 +96,6 @@ export class Cpu implements Processor {
     this.ports = parts.ports;
     this.taps = parts.taps;
     this.interrupts = parts.interrupts;
-    this.helpers = parts.helpers;
     const { memory } = parts.physical;
     this.state = new CpuState(memory);
     this.breakpoints = new InstructionBreakpoints(this.state);
@@ -124,8 +103,9 @@ export class Cpu implements Processor {
     this.walker = new Walker(parts.physical);
     const engine = (): EngineControl => this.engine;
     this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
-    this.slowPath = new SlowPath(this.translation, this.physical, this.tlb, engine);
-    this.host = this.slowPath;
+    const slowPath = new SlowPath(this.translation, this.physical, this.tlb, engine);
+    this.host = slowPath;
+    this.execution = new Execution(this, parts.helpers, slowPath, this.translation);
     this.linear = new LinearMemory(this, this.translation);
     this.tlb.onFlush = (scope) => {
       this.engine.translationChanged();
@@ -296,7 +276,7 @@ export class Cpu implements Processor {
           continue;
         }
         const { retired } = this;
-        if (this.execute(this.slice(left), skip) === EngineExit.Breakpoint) return BREAKPOINT;
+        if (this.execution.execute(this.slice(left), skip) === EngineExit.Breakpoint) return BREAKPOINT;
         if (this.retired === retired) events++;
         skip = false;
       }
@@ -344,120 +324,17 @@ export class Cpu implements Processor {
     return true;
   }
 
-  private execute(slice: number, skipBreakpoint: boolean): EngineExit {
-    const { state, engine, start } = this;
-    startInstruction(this, start);
-    const before = slice === 1 ? this.retired : -1;
-    const exit = engine.run(slice, skipBreakpoint);
-    switch (exit) {
-      case EngineExit.Budget:
-        if (before >= 0 && this.retired !== before) finishInstruction(this, start, false, false);
-        break;
-      case EngineExit.Helper:
-        // Within a longer slice nothing that `start` records can have changed: only helpers change it.
-        this.help(engine.instruction);
-        break;
-      case EngineExit.Fault:
-        this.handleFault();
-        break;
-      case EngineExit.Breakpoint:
-        break;
-    }
-    state.set32(State.FAULT, 0);
-    return exit;
-  }
-
-  private help(insn: Instruction): void {
-    const { state, start } = this;
-    const name = insn.row.helper ?? '';
-    const helper = this.helpers[name];
-    if (!helper) throw this.unsupported(`the instruction ${insn.row.mnemonic} (helper '${name}')`);
-    this.nextRip = this.ripAfter(insn);
-    try {
-      if (insn.row.exit !== undefined && ASKED_BEFORE.has(insn.row.exit)) this.intercept(insn);
-      helper(this, insn);
-    } catch (error) {
-      this.unwind(error);
-      return;
-    }
-    state.rip = this.nextRip;
-    state.set64(State.RETIRED, state.get64(State.RETIRED) + 1n);
-    finishInstruction(this, start, name === 'iret', NO_TRAP.has(name));
+  /** What a VM entry is to inject, after the instruction that entered */
+  deliverInjected(): void {
     const { injected } = this;
-    if (injected) {
-      this.injected = undefined;
-      const { vector, type, errorCode, instructionLength } = injected;
-      this.deliver({ vector, type, errorCode, payload: 0n, length: instructionLength }, true);
-    }
+    if (!injected) return;
+    this.injected = undefined;
+    const { vector, type, errorCode, instructionLength } = injected;
+    this.deliver({ vector, type, errorCode, payload: 0n, length: instructionLength }, true);
   }
 
-  /** A byte of code, or -1 when it cannot be fetched; raises nothing. */
-  private readonly fetchByte = (linear: bigint): number => {
-    const at = this.translation.translate(linear, Access.Execute, Privilege.Current);
-    return at < 0 ? -1 : Number(this.translation.load(at, 1));
-  };
-
-  private ripAfter(insn: Instruction): bigint {
-    const next = insn.rip + BigInt(insn.length);
-    return insn.codeSize === 64 ? BigInt.asUintN(64, next) : next & 0xffffffffn;
-  }
-
-  /** What a helper or a delivery threw: an exception is delivered, a VM exit needs nothing more. */
-  private unwind(error: unknown): void {
-    if (error === this.exitObject) return;
-    if (error !== this.faultObject) throw error;
-    const { vector, errorCode, payload } = this.faultObject;
-    this.deliver(hardwareException(vector, errorCode, payload));
-  }
-
-  private handleFault(): void {
-    const { state } = this;
-    state.set32(State.FAULT, 0);
-    const kind: FaultKind = state.get32(State.FAULT_KIND);
-    switch (kind) {
-      case FaultKind.Device:
-        this.executeOnDevice();
-        return;
-      case FaultKind.EptViolation:
-      case FaultKind.EptMisconfiguration:
-        raiseEptFault(this, {
-          misconfiguration: kind === FaultKind.EptMisconfiguration,
-          guestPhysical: state.get64(State.FAULT_PHYSICAL),
-          linear: state.get64(State.FAULT_LINEAR),
-          qualification: state.get64(State.FAULT_QUALIFICATION),
-        });
-        return;
-      case FaultKind.FetchOutsideRam: {
-        const physical = state.get64(State.FAULT_PHYSICAL).toString(16);
-        throw this.unsupported(`fetching an instruction outside RAM, at physical address 0x${physical}`);
-      }
-      default: {
-        let vector = state.get32(State.FAULT_VECTOR);
-        const linear = state.get64(State.FAULT_LINEAR);
-        // Not every fault is one of an access: the next one must not find this address.
-        state.set64(State.FAULT_LINEAR, 0n);
-        if (vector === Number(Vector.GP) && isStackReference(this, linear, this.fetchByte)) vector = Vector.SS;
-        const errorCode = exceptionRow(vector)?.errorCode ? state.get32(State.FAULT_ERROR) : undefined;
-        const payload = vector === Number(Vector.PF) ? linear : 0n;
-        this.deliver(hardwareException(vector, errorCode, payload));
-      }
-    }
-  }
-
-  /** Repeats the one instruction whose access was found to reach a device; see SlowPath. */
-  private executeOnDevice(): void {
-    const { slowPath, start, engine } = this;
-    const before = this.retired;
-    startInstruction(this, start);
-    slowPath.deviceAllowed = true;
-    const exit = engine.run(1, true);
-    slowPath.deviceAllowed = false;
-    if (exit === EngineExit.Fault) this.handleFault();
-    else if (exit === EngineExit.Helper) this.help(engine.instruction);
-    else if (this.retired !== before) finishInstruction(this, start, false, false);
-  }
-
-  private deliver(event: EventRequest, injected = false): void {
+  /** Delivers an event with all that follows from it, up to a VM exit or shutdown. */
+  deliver(event: EventRequest, injected = false): void {
     const history = deliverChain(this, event, this.faultObject, injected);
     if (history) this.shutDown(history);
   }
