@@ -45,6 +45,7 @@ class Formatter {
 
   private text(value: Value, depth: number): string {
     const t = value.bare;
+    if (value.storage.kind === 'absent') return `<${value.storage.why}>`;
     switch (t.kind) {
       case 'void':
         return 'void';

@@ -121,6 +121,9 @@ export class Names {
       if (found) return this.variable(found.entry, image);
       const constant = localEnumerator(scope.entry, name);
       if (constant) return this.enumerator(constant, image);
+      // Declared in the function as written, but nothing is left of it in this instance.
+      const lost = scope.entry.origin?.children.find((e) => e.tag === Tag.Variable && e.string(At.Name) === name);
+      if (lost) return this.variable(lost, image);
     }
     return undefined;
   }

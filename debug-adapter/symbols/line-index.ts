@@ -31,7 +31,7 @@ export class LineIndex {
     const table = unit && this.table(unit);
     const sequence = table?.sequences.find((s) => address >= s.low && address < s.high);
     if (!table || !sequence) return undefined;
-    return rowAt(table, sequence, lastRow(sequence, Number(address - sequence.low)));
+    return rowAt(table, sequence, statementRow(sequence, lastRow(sequence, Number(address - sequence.low))));
   }
 
   files(): string[] {
@@ -168,6 +168,18 @@ function lastRow(sequence: LineSequence, offset: number): number {
     else high = middle;
   }
   return low - 1;
+}
+
+/**
+ * Of several rows at one address the last counts; but when that is no statement, a statement there does, so that a
+ * breakpoint on a line is shown at that line. gdb does the same; addr2line takes the last in any case.
+ */
+function statementRow(sequence: LineSequence, row: number): number {
+  const { offsets, flags, lines } = sequence;
+  for (let i = row; i >= 0 && offsets[i] === offsets[row] && lines[i] !== 0; i--) {
+    if (flags[i]! & LineFlag.Statement) return i;
+  }
+  return row;
 }
 
 function rowAt(table: LineTable, sequence: LineSequence, index: number): LineRow | undefined {
