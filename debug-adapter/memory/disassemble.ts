@@ -4,7 +4,7 @@ import type { Debuggee } from '../launch/debuggee';
 import type { SourceMap } from '../launch/source-map';
 import { silentError } from '../session/errors';
 import { formatSymbol } from '../stack/layers';
-import { instructionText } from './instruction-text';
+import { formatInstruction } from '../../emulator/isa/disassemble';
 import { targetOf } from './access';
 import { hex } from './reference';
 
@@ -60,7 +60,7 @@ class InstructionReader {
       const found = this.debuggee.layers.symbolAt(this.context, target);
       return found && formatSymbol(found, target);
     };
-    return { address, length: instruction.length, text: instructionText(instruction, symbol) };
+    return { address, length: instruction.length, text: formatInstruction(instruction, symbol) };
   }
 
   /** Exactly `count` rows that end at `address`. */

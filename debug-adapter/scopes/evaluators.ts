@@ -23,5 +23,8 @@ export const evaluatorAt = (debuggee: Debuggee, context: Context): Evaluator =>
   evaluatorIn(debuggee, context, unwindContext(debuggee, context)[0]);
 
 /** A condition as C has it: anything but zero. Throws ExpressionError, also for a struct. */
-export const isTrue = (evaluator: Evaluator, expression: string): boolean =>
-  evaluator.evaluate(`!(${expression})`).text === '0';
+export function isTrue(evaluator: Evaluator, expression: string): boolean {
+  // By itself first: what is wrong with it is then said about what the user wrote.
+  evaluator.evaluate(expression);
+  return evaluator.evaluate(`!(${expression})`).text === '0';
+}

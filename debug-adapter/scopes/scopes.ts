@@ -1,3 +1,5 @@
+import type { Context } from '../../emulator/machine/api';
+import { hostPhysical, type HostPhysicalAddress } from '../../emulator/memory/address';
 import type { Debuggee } from '../launch/debuggee';
 import type { NamedValue } from '../expression/api';
 import type { Evaluator } from '../expression/evaluator';
@@ -41,8 +43,20 @@ export function scopesOf(entry: StackEntry, debuggee: Debuggee, format?: ValueFo
     { name: 'Registers', hint: 'registers', expensive: false, container: generalRegisters(context) },
     { name: 'System Registers', hint: 'registers', expensive: true, container: systemRegisters(context) },
   );
-  if (context.vmcs !== undefined) {
-    rows.push({ name: 'VMCS', expensive: true, container: vmcsScope(debuggee.machine, context.vmcs) });
+  const shown = vmcsOf(context);
+  if (shown !== undefined) {
+    const owner = debuggee.machine.contexts.find(({ vmcs }) => vmcs === shown);
+    const name = shown === context.vmcs || !owner ? 'VMCS' : `VMCS of ${debuggee.layers.nameOf(owner)}`;
+    rows.push({ name, expensive: true, container: vmcsScope(debuggee.machine, shown) });
   }
   return rows;
+}
+
+const NO_VMCS = (1n << 64n) - 1n;
+
+/** The VMCS that a context runs by, or, in root operation, the current one (SDM vol. 3, 25.1). */
+function vmcsOf({ vmcs, registers }: Context): HostPhysicalAddress | undefined {
+  if (vmcs !== undefined) return vmcs;
+  const current = registers.read('current_vmcs');
+  return current === undefined || current === NO_VMCS ? undefined : hostPhysical(current);
 }

@@ -30,7 +30,7 @@ export function story(name: string, tell: (session: Story) => Promise<void>): vo
     }
     assert.ok(existsSync(file), `${file} is missing: run with UPDATE_GOLDEN=1 and look at what it writes`);
     assert.equal(told, readFileSync(file, 'utf8'));
-  });
+  }).timeout(120_000);
 }
 
 export class Story {
@@ -75,6 +75,42 @@ export class Story {
     );
     body.breakpoints.forEach((b, index) => this.say(`break ${functions[index]}: ${b.verified ? 'set' : b.message}`));
   }
+
+  /** A breakpoint on the first line of a sample's source that contains this text. */
+  async breakAtLine(
+    file: string,
+    text: string,
+    how: { condition?: string; hitCondition?: string; logMessage?: string } = {},
+  ): Promise<void> {
+    const source = path.resolve('samples/cloudvisor', file);
+    const line =
+      readFileSync(source, 'utf8')
+        .split('\n')
+        .findIndex((content) => content.includes(text)) + 1;
+    assert.ok(line > 0, `${file} has no line with "${text}"`);
+    const body = await this.client.request<DebugProtocol.SetBreakpointsResponse['body']>('setBreakpoints', {
+      source: { path: source },
+      breakpoints: [{ line, ...how }],
+    });
+    const [set] = body.breakpoints;
+    const moved = set?.line === line ? '' : ` (line ${set?.line} for ${line})`;
+    this.say(
+      `break at "${text}"${Object.values(how)
+        .map((v) => ` [${v}]`)
+        .join('')}: ${set?.verified ? `set${moved}` : set?.message}`,
+    );
+  }
+
+  /** What was written to the debug console since the last call, of these categories. */
+  output(...categories: string[]): void {
+    const events = this.client.events.slice(this.shown).filter(({ event }) => event === 'output');
+    this.shown = this.client.events.length;
+    for (const event of events) {
+      const { category = 'console', output } = event.body as DebugProtocol.OutputEvent['body'];
+      if (categories.includes(category)) this.say(`${category}: ${output.trimEnd()}`);
+    }
+  }
+  private shown = 0;
 
   async breakOn(...filters: string[]): Promise<void> {
     await this.client.request('setExceptionBreakpoints', { filters });
@@ -153,5 +189,9 @@ function frameText(frame: StackFrame): string {
   return `${frame.name}${frame.source ? `  ${frame.source.name}:${frame.line}` : ''}`;
 }
 
-/** Addresses and long values change with the compiler: they are told as such. */
-const normal = (text: string): string => text.replaceAll(/0x[0-9a-f]{4,16}\b/g, '0x...');
+/** Addresses, offsets in functions and ordinals change with the compiler: they are told as such. */
+const normal = (text: string): string =>
+  text
+    .replaceAll(/0x[0-9a-f]{4,16}\b/g, '0x...')
+    .replaceAll(/\+0x[0-9a-f]+\b/g, '+...')
+    .replaceAll(/VM exit \d+ of/g, 'VM exit N of');
