@@ -7,7 +7,8 @@ import type { Registers } from './api';
 interface RegisterRow {
   readonly name: string;
   read(state: CpuState): bigint;
-  write(state: CpuState, value: bigint): void;
+  /** Absent: shown only */
+  write?(state: CpuState, value: bigint): void;
 }
 
 const qword = (name: string, offset: number): RegisterRow => ({
@@ -66,6 +67,9 @@ const ROWS: readonly RegisterRow[] = [
   qword('sysenter_eip', State.SYSENTER_EIP),
   qword('pat', State.PAT),
   qword('apic_base', State.APIC_BASE),
+  // VMX operation keeps more than these numbers: they change by VMX instructions only. All ones = none.
+  { name: 'vmxon_pointer', read: (state) => state.get64(State.VMXON_POINTER) },
+  { name: 'current_vmcs', read: (state) => state.get64(State.CURRENT_VMCS) },
 ];
 
 const NAMES = ROWS.map((row) => row.name);
@@ -83,7 +87,7 @@ export function registersOf(state: () => CpuState, changed: () => ((name: string
     write: (name, value) => {
       const row = BY_NAME.get(name);
       const notify = changed();
-      if (!row || !notify) return false;
+      if (!row?.write || !notify) return false;
       row.write(state(), value);
       notify(name);
       return true;
