@@ -38,7 +38,7 @@ const bitForms = (
   ];
 };
 
-/** BSF and BSR: a source of zero sets ZF and leaves the destination. */
+/** BSF and BSR: a source of zero sets ZF and leaves the destination, all of it, as processors do. */
 const bitScan =
   (forward: boolean): Meaning =>
   (x) => {
@@ -47,7 +47,7 @@ const bitScan =
     const found = forward
       ? f.countTrailingZeros(source)
       : f.sub(x.k(width, width === 64 ? 63 : 31), f.countLeadingZeros(source));
-    x.write(0, f.let(f.select(f.isZero(source), x.read(0), found)));
+    x.writeIf(0, f.let(f.ne(source, x.k(width, 0))), f.let(found), x.read(0));
     x.setResultFlags(width, source, i32(0), i32(0));
   };
 
