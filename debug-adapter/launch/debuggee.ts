@@ -118,7 +118,12 @@ export class Debuggee {
    * user is shown this place.
    */
   settle(vcpu = 0): void {
-    if (!this.arrivals.isHandled(vcpu)) this.arrive(vcpu, linearRip(this.running(vcpu)));
+    if (!this.isSettled(vcpu)) this.arrive(vcpu, linearRip(this.running(vcpu)));
+  }
+
+  /** Whether breakpoints and probes of the place where execution stands have been dealt with. */
+  isSettled(vcpu = 0): boolean {
+    return this.arrivals.isHandled(vcpu);
   }
 
   flushSerial(): void {

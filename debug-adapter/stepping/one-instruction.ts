@@ -1,4 +1,5 @@
 import type { Debuggee } from '../launch/debuggee';
+import { linearRip } from '../stack/layers';
 import { runTo, runUntilBack } from './free-run';
 import { isCall, placeOf, type Place } from './place';
 import type { Phrase } from './verb';
@@ -21,7 +22,24 @@ export function* oneInstruction(debuggee: Debuggee, vcpu: number, from: Place): 
       if (placeOf(debuggee, vcpu).pc === from.pc) continue;
       return 'flow';
     }
+    const repeats = from.instruction?.rep || from.instruction?.repne;
+    if (repeats && linearRip(debuggee.running(vcpu)) === from.pc) {
+      yield* finishRepetition(debuggee, from);
+      if (debuggee.running(vcpu).id !== from.context.id) return 'left';
+      return 'flow';
+    }
     return isCall(from.instruction) && placeOf(debuggee, vcpu).pc !== behind(from) ? 'call' : 'flow';
+  }
+}
+
+/** Each iteration of a repeated string instruction is an instruction by itself: all that are left, at full speed. */
+function* finishRepetition(debuggee: Debuggee, from: Place): Phrase<void> {
+  const stops = new Set([behind(from)]);
+  for (;;) {
+    const arrival = yield { stops, events: ['exit', 'entry', 'delivery'] };
+    if (arrival.why === 'delivery') yield* finishHandler(debuggee, from);
+    else if (arrival.why !== 'limit') return;
+    if (linearRip(debuggee.running(from.context.vcpu)) !== from.pc) return;
   }
 }
 

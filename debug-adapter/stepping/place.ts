@@ -31,6 +31,18 @@ export function placeOf(debuggee: Debuggee, vcpu: number): Place {
   };
 }
 
+/**
+ * The place where the context of `before` stands, when that is in the same row of the line table; else undefined. Far
+ * cheaper than placeOf, for lines that loop.
+ */
+export function stillInLine(debuggee: Debuggee, before: Place): Place | undefined {
+  const context = debuggee.running(before.context.vcpu);
+  if (context.id !== before.context.id || !before.line) return undefined;
+  const pc = linearRip(context);
+  if (pc < before.line.address || pc >= before.line.end) return undefined;
+  return { ...before, pc, sp: linearRsp(context), instruction: debuggee.machine.decode(context.space, pc) };
+}
+
 /** Same line of the same file, in the same function: recursion is told apart by the stack, not here. */
 export const sameLine = (a: Place, b: Place): boolean =>
   a.line !== undefined &&

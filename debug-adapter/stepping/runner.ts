@@ -1,6 +1,7 @@
 import type { Taps } from '../../emulator/cpu/taps';
 import type { Context, Outcome } from '../../emulator/machine/api';
 import type { Debuggee } from '../launch/debuggee';
+import { linearRip } from '../stack/layers';
 import { defer } from '../session/defer';
 import type { Arrival, Done, EventKind, Go, Verb } from './verb';
 
@@ -194,10 +195,19 @@ export class Runner {
   }
 
   private stop(done: Done): void {
+    // A step that ends at a breakpoint hits it: counted now, as it will be stepped over when execution goes on.
+    const stop = (done.reason === 'step' ? this.breakpointHere() : undefined) ?? done;
     this.finish(() => {
       this.debuggee.settle();
-      this.listener.stopped(done);
+      this.listener.stopped(stop);
     });
+  }
+
+  private breakpointHere(): Done | undefined {
+    const context = this.debuggee.running();
+    const linear = linearRip(context);
+    if (!this.user.addresses().has(linear) || this.debuggee.isSettled()) return undefined;
+    return this.user.decide(context, linear);
   }
 
   private finish(tell: () => void): void {

@@ -1,7 +1,7 @@
 import type { Debuggee } from '../launch/debuggee';
 import { runTo } from './free-run';
 import { behind, comeBack, oneInstruction } from './one-instruction';
-import { atStatement, placeOf, sameLine } from './place';
+import { atStatement, placeOf, sameLine, stillInLine } from './place';
 import { stepInstruction, nextInstruction } from './step-instruction';
 import { STEPPED, type Phrase, type Verb } from './verb';
 
@@ -15,7 +15,7 @@ import { STEPPED, type Phrase, type Verb } from './verb';
 export function* stepLine(debuggee: Debuggee, vcpu: number, into: boolean): Verb {
   let from = placeOf(debuggee, vcpu);
   if (!from.line) return yield* into ? stepInstruction() : nextInstruction(debuggee, vcpu);
-  for (let at = from; ; at = placeOf(debuggee, vcpu)) {
+  for (let at = from; ;) {
     const outcome = yield* oneInstruction(debuggee, vcpu, at);
     if (outcome === 'call') {
       if (into && (yield* enterFunction(debuggee, vcpu))) return STEPPED;
@@ -24,9 +24,15 @@ export function* stepLine(debuggee: Debuggee, vcpu: number, into: boolean): Verb
       if (into && !debuggee.leftAsynchronously(at.context) && placeOf(debuggee, vcpu).line) return STEPPED;
       if (!(yield* comeBack(debuggee, at))) return STEPPED;
     }
+    const still = stillInLine(debuggee, at);
+    if (still) {
+      at = still;
+      continue;
+    }
     const here = placeOf(debuggee, vcpu);
+    at = here;
     if (!here.line) {
-      // Left the function into code without lines: its caller is where the user can go on.
+      // Code without lines, as after a return into it: from here on one steps by instruction.
       return STEPPED;
     }
     if (sameLine(from, here)) continue;
