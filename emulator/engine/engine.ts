@@ -71,7 +71,7 @@ export class Engine implements EngineControl {
     });
     this.translator = new Translator(memory, {
       refill: (linear, size, access) => host.refill(linear, size, access),
-      decode: (rip, pageHost) => decode(memory.u8, pageHost + Number(rip & 0xfffn), pageHost + PAGE_SIZE, rip, 64),
+      decode: (bytes, start, end, rip) => decode(bytes, start, end, rip, 64),
       isBreakpoint: (linear) => this.breakpoints.has(linear),
       // Decoded again, the records stop at the new entries.
       regionAdded: (pageHost) => this.cache.dropHost(pageHost),
@@ -103,7 +103,7 @@ export class Engine implements EngineControl {
       view.setInt32(State.FAULT, 0, true);
       view.setInt32(Scratch.STOP, Stop.Budget, true);
       view.setInt32(Scratch.RECORD, 0, true);
-      let record = this.enter(this.rip);
+      let record = this.handlers.code.find(this.rip);
       if (record === 0) {
         if (this.stop === Stop.Fault) return EngineExit.Fault;
         continue;
@@ -172,7 +172,8 @@ export class Engine implements EngineControl {
   private sample(executed: number): void {
     this.untilSample -= executed;
     if (this.untilSample > 0) return;
-    this.translator.sample(this.sampleInterval, this.hotThreshold);
+    this.translator.threshold = this.hotThreshold;
+    this.translator.sample(this.sampleInterval);
     this.untilSample = this.sampleInterval;
     this.statistics.regionsCompiled = this.translator.compiled;
     this.statistics.regionsDropped = this.translator.dropped;
