@@ -3,6 +3,7 @@ import {
   CODE_BASE,
   ENTRY_MAPS,
   RAM_BASE,
+  State,
   TLB_BANK_COUNT,
   TLB_BANK_SIZE,
   TLB_BASE,
@@ -40,6 +41,9 @@ export class CodePage {
   free = 0;
   freeCount = 0;
   active = true;
+  /** `rip` in two halves; the upper is 0 outside 64-bit mode, where instruction pointers have 32 bits */
+  readonly ripLow: number;
+  readonly ripHigh: number;
 
   constructor(
     /** wasm address of the page's first byte */
@@ -53,7 +57,10 @@ export class CodePage {
     readonly map: number,
     /** Byte address of the two words that RIP-relative operands are based on: `rip`, and 64 KiB more */
     readonly anchor: number,
-  ) {}
+  ) {
+    this.ripLow = Number(BigInt.asUintN(32, rip));
+    this.ripHigh = mode.codeSize === 64 ? Number(rip >> 32n) : 0;
+  }
 }
 
 /** Owns the memory for decoded records: pages, their maps, chunks of records. Decodes nothing itself. */
@@ -63,6 +70,7 @@ export class CodeCache {
   private readonly pages = new Map<string, CodePage>();
   private readonly byHost = new Map<number, CodePage[]>();
   private readonly activeCount: Uint16Array;
+  private latest: CodePage | undefined;
   private readonly owners: (CodePage | undefined)[] = [];
   private freeChunks: number[] = [];
   /** Chunks of dropped pages, which may still be running */
@@ -94,6 +102,9 @@ export class CodeCache {
   }
 
   page(host: number, linear: bigint, mode: Mode): CodePage {
+    // Nearly always the page that was asked for last: most runs of the engine are short and stay in one page.
+    const { latest } = this;
+    if (latest?.active && latest.host === host && latest.linear === linear && latest.mode === mode) return latest;
     const key = `${host}.${linear}.${mode.id}`;
     let page = this.pages.get(key);
     if (!page) {
@@ -115,6 +126,7 @@ export class CodeCache {
       page.active = true;
       this.count(page, 1);
     }
+    this.latest = page;
     return page;
   }
 
@@ -159,6 +171,16 @@ export class CodeCache {
     const page = this.owner(record);
     const rip = page.rip + BigInt(this.view.getUint16(record + Field.OFFSET, true));
     return page.mode.codeSize === 64 ? BigInt.asUintN(64, rip) : rip & 0xffffffffn;
+  }
+
+  /** Stores the instruction pointer of a record in State.RIP. */
+  storeRip(record: number): void {
+    const { view } = this;
+    const page = this.owner(record);
+    const low = page.ripLow + view.getUint16(record + Field.OFFSET, true);
+    const carry = low > 0xffffffff && page.mode.codeSize === 64 ? 1 : 0;
+    view.setUint32(State.RIP, low >>> 0, true);
+    view.setUint32(State.RIP + 4, page.ripHigh + carry, true);
   }
 
   /** True when one of the bytes was decoded. */
@@ -217,6 +239,7 @@ export class CodeCache {
       for (let at = from; at < from + TLB_BANK_SIZE; at += TLB_ENTRY_SIZE) this.view.setInt32(at + TLB_CODE, 0, true);
     }
     this.pages.clear();
+    this.latest = undefined;
     this.byHost.clear();
     this.activeCount.fill(0);
     this.owners.length = 0;
