@@ -10,6 +10,8 @@ import { installVsCode } from './vscode-install.mjs';
 const root = path.resolve(import.meta.dirname, '..');
 const sample = path.join(root, 'samples/cloudvisor');
 
+const ownViews = ['VM Exits', 'Address Translation', 'Pages'];
+
 /** The parts of the workbench that the run uses, named as a user sees them. */
 class Workbench {
   constructor(page, shots) {
@@ -37,13 +39,14 @@ class Workbench {
     if ((await header.getAttribute('aria-expanded')) === 'true') await header.click();
   }
 
-  /** Scrolls a pane's list until a row with the text is there. */
+  /** Scrolls a pane's list from its top until a row with the text is there; waits for one that is still to come. */
   async find(name, text) {
     const row = this.rows(name).filter({ hasText: text }).first();
     await this.pane(name).locator('.monaco-list').first().hover();
-    for (let turn = 0; turn < 60 && !(await row.isVisible()); turn++) {
-      await this.page.mouse.wheel(0, 80);
+    await this.page.mouse.wheel(0, -100_000);
+    for (let turn = 1; turn <= 200 && !(await row.isVisible()); turn++) {
       await this.page.waitForTimeout(50);
+      await this.page.mouse.wheel(0, turn % 50 === 0 ? -100_000 : 80);
     }
     await row.waitFor();
     return row;
@@ -66,9 +69,55 @@ class Workbench {
     return (await this.callStack.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
   }
 
+  /** The newest row of VM Exits; rows lie in the document in any order. */
+  get newestRow() {
+    return this.pane('VM Exits').locator('.monaco-list-row[data-index="0"]');
+  }
+
+  async newestExit() {
+    return Number.parseInt(await this.newestRow.innerText(), 10);
+  }
+
+  /** Waits for the stop at a later exit than number `n`, until the call stack too is that of the newest exit. */
+  async afterExit(n) {
+    const stopped = ([pane, before]) => {
+      const newest = pane.querySelector('.monaco-list-row[data-index="0"]')?.innerText ?? '';
+      const [, symbol = ''] = newest.split('\u00b7');
+      const stack = [...document.querySelectorAll('.debug-call-stack .monaco-list-row')].map((row) => row.innerText);
+      const border = stack.find((text) => text.startsWith('VM exit:'));
+      return Number.parseInt(newest, 10) > before && border?.includes(` ${symbol.trim()}`);
+    };
+    await this.page.waitForFunction(stopped, [await this.pane('VM Exits').elementHandle(), n]);
+    await this.stopped();
+  }
+
+  /** Drags the border at one place of the window to another. */
+  async drag(from, to) {
+    await this.page.mouse.move(from.x, from.y);
+    await this.page.mouse.down();
+    await this.page.mouse.move((from.x + to.x) / 2, (from.y + to.y) / 2, { steps: 5 });
+    await this.page.mouse.move(to.x, to.y, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
+  /** Opens just these panes of the side bar and gives the first of them the height `first`. */
+  async layout(panes, first) {
+    for (const name of ['Variables', 'Watch', 'Loaded Scripts', 'Call Stack', 'Breakpoints', ...ownViews]) {
+      if (!panes.includes(name) && (await this.pane(name).count())) await this.close(name);
+    }
+    for (const name of panes) await this.open(name);
+    // Panes slide to their places.
+    await this.page.waitForTimeout(500);
+    const top = await this.pane(panes[0]).boundingBox();
+    const border = { x: top.x + 100, y: top.y + top.height };
+    await this.drag(border, { x: border.x, y: top.y + first });
+  }
+
   async shot(name) {
+    // A tooltip under the mouse would cover what the picture is about.
+    await this.page.mouse.move(1000, 900);
     // Lets hovers, progress bars and the views' refresh settle: a picture is for people.
-    await this.page.waitForTimeout(700);
+    await this.page.waitForTimeout(1200);
     await this.page.screenshot({ path: path.join(this.shots, `${name}.png`) });
   }
 }
@@ -89,61 +138,80 @@ const stations = [
   {
     title: 'an exception filter stops at the EPT violation, with the stack of all three layers',
     async run({ bench, page }) {
-      for (const pane of ['Watch', 'Loaded Scripts']) if (await bench.pane(pane).count()) await bench.close(pane);
-      await bench.open('Breakpoints');
+      const sideBar = await page.locator('.part.sidebar').boundingBox();
+      const border = { x: sideBar.x + sideBar.width, y: sideBar.y + sideBar.height / 2 };
+      await bench.drag(border, { ...border, x: 520 });
+      await bench.layout(['Call Stack', 'Breakpoints'], 150);
       const row = await bench.find('Breakpoints', 'VM exit: EPT violation');
       await row.locator('input[type=checkbox]').check();
+      await bench.layout(['Call Stack', 'VM Exits', 'Pages'], 480);
       await page.keyboard.press('F5');
       await bench.callStack.filter({ hasText: 'VM exit: EPT violation' }).first().waitFor();
       const stack = (await bench.stack()).join('\n');
       for (const layer of ['monitor!', 'vmm!', 'guest!'])
         assert.ok(stack.includes(layer), `no frame of ${layer} in\n${stack}`);
-      await bench.close('Breakpoints');
     },
   },
   {
-    title: 'the three views are filled',
-    async run({ bench }) {
-      for (const pane of ['VM Exits', 'Address Translation', 'Pages']) await bench.open(pane);
-      await bench.rows('VM Exits').filter({ hasText: 'EPT violation' }).first().waitFor();
-      await bench.rows('Address Translation').filter({ hasText: 'Linear 0x' }).waitFor();
-      await bench.rows('Address Translation').filter({ hasText: 'Host-physical 0x' }).waitFor();
-      await bench.rows('Pages').filter({ hasText: '0x' }).first().waitFor();
+    title: 'the guest reads a page that the monitor has sealed: the stack says who, Pages says why',
+    async run({ bench, page }) {
+      const reader = bench.callStack.filter({ hasText: 'guest!secret_digest' });
+      for (let stops = 0; stops < 60 && !(await reader.count()); stops++) {
+        const newest = await bench.newestExit();
+        await page.keyboard.press('F5');
+        await bench.afterExit(newest);
+      }
+      await reader.click();
+      await page.locator('.editor-group-container .tab.active', { hasText: 'secret.c' }).waitFor();
+      await bench.rows('Pages').filter({ hasText: 'encrypted' }).first().waitFor();
       await bench.shot('2-three-layers');
     },
   },
   {
-    title: 'a row of VM Exits opens into its details',
+    title: 'a row of VM Exits opens into its details, a page into its decisions',
     async run({ bench }) {
-      await bench.rows('VM Exits').first().click();
-      await bench.rows('VM Exits').filter({ hasText: 'Reason' }).waitFor();
-      await bench.shot('3-exit-details');
+      await bench.layout(['VM Exits', 'Pages'], 400);
+      await bench.newestRow.click();
+      await bench.rows('VM Exits').filter({ hasText: 'Qualification' }).waitFor();
+      const sealed = bench.rows('Pages').filter({ hasText: 'encrypted' }).first();
+      await sealed.click();
+      await bench.rows('Pages').filter({ hasText: 'new owner' }).first().waitFor();
+      await bench.shot('3-details');
+    },
+  },
+  {
+    title: 'the selected frame of the guest is translated through both table levels',
+    async run({ bench }) {
+      await bench.layout(['Call Stack', 'Address Translation'], 450);
+      await bench.find('Address Translation', 'in guest');
+      for (const text of ['PTE', 'Guest-physical 0x', 'EPT', 'Host-physical 0x']) {
+        await bench.find('Address Translation', text);
+      }
+      await bench.shot('4-guest-translation');
+    },
+  },
+  {
+    title: 'an address that is asked for shows the entry at which its translation ends',
+    async run({ bench, page }) {
+      await bench.pane('Address Translation').locator('.pane-header').hover();
+      await bench.pane('Address Translation').locator('a.action-label[aria-label^="Translate Address"]').click();
+      const input = page.locator('.quick-input-widget input[type=text]');
+      await input.fill('&secret_pages');
+      await page.keyboard.press('Enter');
+      await bench.find('Address Translation', '&secret_pages in guest');
+      await bench.find('Address Translation', 'not present');
+      await bench.shot('5-failed-translation');
     },
   },
   {
     title: 'the toolbar continues to the next VM exit',
     async run({ bench }) {
-      const newest = async () => Number.parseInt(await bench.rows('VM Exits').first().innerText(), 10);
-      const before = await newest();
+      await bench.layout(['Call Stack', 'VM Exits', 'Pages'], 480);
+      const before = await bench.newestExit();
       await bench.toolbar.locator('a.action-label[aria-label^="Continue to Next VM Exit"]').click();
-      await bench
-        .rows('VM Exits')
-        .first()
-        .filter({ hasText: new RegExp(`^${before + 1} `) })
-        .waitFor();
-      await bench.stopped();
-      assert.equal(await newest(), before + 1);
-    },
-  },
-  {
-    title: 'a selected frame of the guest is translated through both table levels',
-    async run({ bench }) {
-      await bench.callStack.filter({ hasText: 'guest!' }).first().click();
-      await bench.rows('Address Translation').filter({ hasText: 'in guest' }).waitFor();
-      for (const text of ['PTE', 'Guest-physical 0x', 'EPT', 'Host-physical 0x']) {
-        await bench.find('Address Translation', text);
-      }
-      await bench.shot('4-guest-translation');
+      await bench.afterExit(before);
+      assert.equal(await bench.newestExit(), before + 1);
+      await bench.shot('6-next-exit');
     },
   },
   {
