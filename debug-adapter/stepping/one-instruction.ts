@@ -58,7 +58,7 @@ export function* comeBack(debuggee: Debuggee, from: Place): Phrase<boolean> {
     const { pc } = placeOf(debuggee, context.vcpu);
     return pc === from.pc || pc === behind(from);
   };
-  if (!resumed() && debuggee.injectedOnEntry(context.vcpu)) yield* finishHandler(debuggee, from);
+  if (!context.root && !resumed() && debuggee.injectedOnEntry(context.vcpu)) yield* finishHandler(debuggee, from);
   return resumed();
 }
 
