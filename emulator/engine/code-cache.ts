@@ -186,7 +186,7 @@ export class CodeCache {
   /** True when one of the bytes was decoded. */
   covers(host: number, length: number): boolean {
     const offset = host & 0xfff;
-    for (const page of this.byHost.get(host & ~0xfff) ?? []) {
+    for (const page of this.byHost.get((host & ~0xfff) >>> 0) ?? []) {
       if (!page.active) continue;
       for (let i = offset; i < Math.min(offset + length, PAGE); i++) if (page.covered[i]) return true;
     }

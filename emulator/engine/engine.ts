@@ -110,16 +110,17 @@ export class Engine implements EngineControl {
       }
       if (skip !== undefined && this.stopsFor(record, skip)) record += RECORD_SIZE;
       skip = undefined;
-      const slice = this.translates ? Math.min(left, this.untilSample, this.sampleInterval) : left;
+      const slice = this.translates ? Math.min(left, Math.max(1, this.untilSample)) : left;
       const executed = slice - this.handlers.code.run(record, slice);
       left -= executed;
       this.retire(executed);
       this.statistics.interpreted += executed;
+      this.untilSample -= executed;
       const stoppedAt = view.getInt32(Scratch.RECORD, true);
-      if (stoppedAt !== 0) view.setBigUint64(State.RIP, this.cache.ripOf(stoppedAt), true);
+      if (stoppedAt !== 0) this.cache.storeRip(stoppedAt);
       switch (this.stop) {
         case Stop.Budget:
-          if (this.translates) this.sample(executed);
+          this.sample();
           if (left === 0) return EngineExit.Budget;
           break;
         case Stop.Helper:
@@ -132,6 +133,7 @@ export class Engine implements EngineControl {
           this.current = this.peek(stoppedAt);
           return EngineExit.Breakpoint;
         case Stop.Region:
+          this.sample();
           // Interpreted when the region cannot be entered after all.
           skip = Stop.Region;
           break;
@@ -155,8 +157,10 @@ export class Engine implements EngineControl {
   }
 
   private retire(count: number): void {
-    const retired = this.view.getBigUint64(State.RETIRED, true) + BigInt(count);
-    this.view.setBigUint64(State.RETIRED, retired, true);
+    const { view } = this;
+    const low = view.getUint32(State.RETIRED, true) + count;
+    view.setUint32(State.RETIRED, low >>> 0, true);
+    if (low > 0xffffffff) view.setUint32(State.RETIRED + 4, view.getUint32(State.RETIRED + 4, true) + 1, true);
     this.statistics.recordsDecoded = this.decoder.decoded;
   }
 
@@ -165,16 +169,13 @@ export class Engine implements EngineControl {
     return this.translatorEnabled && this.modes.current.codeSize === 64;
   }
 
-  private get sampleInterval(): number {
-    return Math.max(1, Math.min(SAMPLE_INTERVAL, this.hotThreshold));
-  }
-
-  private sample(executed: number): void {
-    this.untilSample -= executed;
+  /** Now and then, what was interpreted is reported where it stopped. */
+  private sample(): void {
     if (this.untilSample > 0) return;
+    const interval = Math.max(1, Math.min(SAMPLE_INTERVAL, this.hotThreshold));
     this.translator.threshold = this.hotThreshold;
-    this.translator.sample(this.sampleInterval);
-    this.untilSample = this.sampleInterval;
+    if (this.translates) this.translator.sample(interval - this.untilSample);
+    this.untilSample = interval;
     this.statistics.regionsCompiled = this.translator.compiled;
     this.statistics.regionsDropped = this.translator.dropped;
   }
@@ -208,7 +209,7 @@ export class Engine implements EngineControl {
     const entry = this.tlbEntry(linear);
     if (this.executes(entry, linear)) {
       const low = Number(BigInt.asUintN(32, linear));
-      const host = ((low + this.view.getInt32(entry + TLB_ADDEND, true)) >>> 0) & ~PAGE_MASK;
+      const host = ((low + this.view.getInt32(entry + TLB_ADDEND, true)) & ~PAGE_MASK) >>> 0;
       if (this.cache.isCodePage(host)) return host;
     }
     // The host takes back write permissions of a page that becomes code.
@@ -300,7 +301,8 @@ export class Engine implements EngineControl {
   }
 
   codeChanged(wasmAddress: number, length: number): void {
-    for (let page = wasmAddress & ~PAGE_MASK; page < wasmAddress + length; page += PAGE_SIZE) this.dropHost(page);
+    for (let page = (wasmAddress & ~PAGE_MASK) >>> 0; page < wasmAddress + length; page += PAGE_SIZE)
+      this.dropHost(page);
   }
 
   private dropHost(page: number): void {
@@ -315,8 +317,8 @@ export class Engine implements EngineControl {
   codeWritten(wasmAddress: number, length: number): void {
     const crosses = (wasmAddress & PAGE_MASK) + length > PAGE_SIZE;
     if (this.cache.covers(wasmAddress, length) || this.translator.covers(wasmAddress, length))
-      this.dropHost(wasmAddress & ~PAGE_MASK);
-    if (crosses) this.codeWritten((wasmAddress & ~PAGE_MASK) + PAGE_SIZE, (wasmAddress + length) & PAGE_MASK);
+      this.dropHost((wasmAddress & ~PAGE_MASK) >>> 0);
+    if (crosses) this.codeWritten(((wasmAddress & ~PAGE_MASK) >>> 0) + PAGE_SIZE, (wasmAddress + length) & PAGE_MASK);
   }
 
   setBreakpoints(linear: ReadonlySet<bigint>): void {

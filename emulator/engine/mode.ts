@@ -36,7 +36,8 @@ export class Modes {
   private cs = -1;
   private ss = -1;
   private limit = -1;
-  private base = -1n;
+  private baseLow = -1;
+  private baseHigh = -1;
   private efer = -1;
   current: Mode = { id: 0, codeSize: 16, stackSize: 16, codeBase: 0n, codeLimit: 0xffffn };
 
@@ -50,13 +51,22 @@ export class Modes {
     const cs = view.getInt32(CS + ACCESS, true);
     const ss = view.getInt32(SS + ACCESS, true);
     const limit = view.getInt32(CS + LIMIT, true);
-    const base = view.getBigUint64(CS + BASE, true);
+    const baseLow = view.getInt32(CS + BASE, true);
+    const baseHigh = view.getInt32(CS + BASE + 4, true);
     const efer = view.getInt32(State.EFER, true);
-    if (cs !== this.cs || ss !== this.ss || limit !== this.limit || base !== this.base || efer !== this.efer) {
+    if (
+      cs !== this.cs ||
+      ss !== this.ss ||
+      limit !== this.limit ||
+      baseLow !== this.baseLow ||
+      baseHigh !== this.baseHigh ||
+      efer !== this.efer
+    ) {
       this.cs = cs;
       this.ss = ss;
       this.limit = limit;
-      this.base = base;
+      this.baseLow = baseLow;
+      this.baseHigh = baseHigh;
       this.efer = efer;
       this.change();
     }
@@ -68,7 +78,7 @@ export class Modes {
     const long = (this.efer & LMA) !== 0 && (this.cs & LONG) !== 0;
     const codeSize = long ? 64 : this.cs & BIG ? 32 : 16;
     const stackSize = long ? 64 : this.ss & BIG ? 32 : 16;
-    const codeBase = long ? 0n : this.base & 0xffffffffn;
+    const codeBase = long ? 0n : BigInt(this.baseLow >>> 0);
     const codeLimit = long ? (1n << 64n) - 1n : BigInt(this.limit >>> 0);
     const key = `${codeSize}.${stackSize}.${codeBase}.${codeLimit}`;
     let mode = this.known.get(key);
