@@ -1,7 +1,7 @@
 import { Access } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import { hostPhysical, linear as asLinear, type LinearAddress } from '../memory/address';
-import { Segment, State } from '../memory/layout';
+import { Segment } from '../memory/layout';
 import { Vector } from '../arch/exceptions';
 import { ExitKind, type EptFault, type Processor } from './processor';
 import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
@@ -156,10 +156,7 @@ export function writeRegister(cpu: Processor, number: number, size: number, valu
 /** Bits 63:47 all equal (4-level paging; SDM vol. 1, 3.3.7.1). */
 export const isCanonical = (linear: bigint): boolean => BigInt.asIntN(48, linear) === BigInt.asIntN(64, linear);
 
-export const crossesPage = (linear: bigint, size: number): boolean => Number(linear & 0xfffn) + size > 4096;
+const crossesPage = (linear: bigint, size: number): boolean => Number(linear & 0xfffn) + size > 4096;
 
 export const truncate = (offset: bigint, addressSize: 16 | 32 | 64): bigint =>
   addressSize === 64 ? BigInt.asUintN(64, offset) : addressSize === 32 ? offset & ADDRESS_32 : offset & ADDRESS_16;
-
-/** Byte offset in the state block of a segment register's fields. */
-export const segmentOffset = (segment: Segment): number => State.SEGMENTS + segment * 32;

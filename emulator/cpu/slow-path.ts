@@ -1,5 +1,6 @@
 import { Access, type EngineControl, type EngineHost } from '../engine/host';
 import { hostPhysical } from '../memory/address';
+import { pageOf } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
 import type { Tlb } from '../memory/tlb';
 import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
@@ -52,14 +53,14 @@ export class SlowPath implements EngineHost {
     const at = this.translation.translate(address, access, Privilege.Current);
     if (at < 0) return false;
     // A page with decoded code gets no write tag: only the interpreter's slow path may store there.
-    return access !== Access.Write || !this.engine().isCodePage(at & ~0xfff);
+    return access !== Access.Write || !this.engine().isCodePage(pageOf(at));
   }
 
   fetch(linear: bigint): number {
     const address = BigInt.asUintN(64, linear);
     const at = this.translation.translate(address, Access.Execute, Privilege.Current);
     if (at >= 0) {
-      const page = at & ~0xfff;
+      const page = pageOf(at);
       // Its bytes are about to be decoded: from now on a store there must come by the slow path.
       if (!this.engine().isCodePage(page)) this.tlb.withdrawWrite(page);
       return page;

@@ -3,7 +3,7 @@ import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { Access, type EngineControl } from '../engine/host';
 import { Segment, State, TLB_EXECUTE, TLB_READ, TLB_WRITE } from '../memory/layout';
-import type { MachineMemory } from '../memory/machine-memory';
+import { pageOf, type MachineMemory } from '../memory/machine-memory';
 import { PagingContext } from '../memory/paging-context';
 import { LONG_MODE, PAE } from '../memory/paging-format';
 import type { PhysicalMemory } from '../memory/physical';
@@ -38,7 +38,6 @@ export const FAULT = -2;
 
 const ACCESS_TAG = [TLB_READ, TLB_WRITE, TLB_EXECUTE] as const;
 const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
-const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
 const PAGE = ~0xfffn;
 
 /** The last failed translation. */
@@ -70,7 +69,7 @@ export class Translation {
   private readonly view: DataView;
 
   constructor(
-    private readonly memory: MachineMemory,
+    memory: MachineMemory,
     private readonly state: CpuState,
     private readonly physical: PhysicalMemory,
     private readonly walker: Walker,
@@ -79,7 +78,7 @@ export class Translation {
   ) {
     this.view = memory.view;
     walker.tables.onStore = (address, length) => {
-      if (engine().isCodePage(address & ~0xfff)) engine().codeWritten(address, length);
+      if (engine().isCodePage(pageOf(address))) engine().codeWritten(address, length);
     };
   }
 
@@ -155,7 +154,7 @@ export class Translation {
       this.deviceAddress = walker.hostPhysical;
       return DEVICE;
     }
-    if (bank !== 0) this.fill(bank, linear, ram & ~0xfff);
+    if (bank !== 0) this.fill(bank, linear, pageOf(ram));
     return ram;
   }
 
@@ -193,11 +192,6 @@ export class Translation {
     fault.qualification = 0;
   }
 
-  /** Whether the last translation allows this access too (a refill that must have no effect asks first). */
-  allows(access: Access): boolean {
-    return (this.walker.permissions & ACCESS_PERMISSION[access]) !== 0;
-  }
-
   /** Zero-extended RAM bytes at a wasm address */
   load(at: number, size: number): bigint {
     switch (size) {
@@ -228,7 +222,7 @@ export class Translation {
         this.view.setBigUint64(at, BigInt.asUintN(64, value), true);
     }
     const engine = this.engine();
-    if (engine.isCodePage(at & ~0xfff)) engine.codeWritten(at, size);
+    if (engine.isCodePage(pageOf(at))) engine.codeWritten(at, size);
   }
 
   /** Copies the recorded fault to State.FAULT_*, where generated code and the run loop look. */
@@ -245,9 +239,5 @@ export class Translation {
 
   get longMode(): boolean {
     return (this.state.efer & Efer.LMA) !== 0n;
-  }
-
-  get ramSize(): number {
-    return this.memory.ramSize;
   }
 }

@@ -2,6 +2,9 @@ import { RAM_BASE } from './layout';
 
 const WASM_PAGE = 65536;
 
+/** The first byte of the page around a wasm address; addresses go beyond 2 GiB, where `&` alone turns negative. */
+export const pageOf = (wasmAddress: number): number => (wasmAddress & ~0xfff) >>> 0;
+
 /**
  * The wasm memory that holds everything, and the views on it. RAM is committed by the host as it is touched.
  * Views stay valid for the machine's life: the memory never grows.

@@ -14,7 +14,8 @@ export const AccessBit = {
   SMAP_LIFTED: 256,
 } as const;
 
-export const PageFaultBit = { PRESENT: 1, WRITE: 2, USER: 4, RESERVED: 8, FETCH: 16 } as const;
+/** The other bits of the error code */
+const PageFaultBit = { PRESENT: 1, RESERVED: 8 } as const;
 
 export const enum WalkFault {
   None,

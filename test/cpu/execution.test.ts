@@ -50,8 +50,8 @@ describe('programs', () => {
   });
 
   /** 64-bit mode with a page table for linear 400000H: first page at 60000H, the others not present. */
-  function paged(parts = {}): Bench {
-    const b = new Bench(parts, true).longMode();
+  function paged(parts = {}, ramSize = 0x200000): Bench {
+    const b = new Bench(parts, true, ramSize).longMode();
     b.write64(0x22010, BigInt(TABLE) | 7n);
     b.write64(TABLE, 0x60007n);
     b.write64(0x60000, 0x1111n);
@@ -192,6 +192,16 @@ describe('programs', () => {
     assert.equal(state.gpr(RBX), 2n);
     assert.equal(state.gpr(RCX), 1n);
     assert.equal(state.get64(State.DR + 32) & 0xfn, 1n);
+  });
+
+  it('executes and rewrites code beyond 2 GByte of RAM', () => {
+    const b = paged({}, 0xa0000000);
+    b.write64(TABLE + 8 * 8, 0x90000007n);
+    // mov ecx,2; 1: mov eax,1; add ebx,eax; mov byte [408006h],5; dec ecx; jnz 1b; hlt
+    b.load(0x90000000, 'b902000000 b801000000 01c3 c604250680400005 ffc9 75ed f4');
+    b.cpu.state.rip = 0x408000n;
+    assert.equal(b.cpu.run(100).why, 'halted');
+    assert.equal(b.cpu.state.gpr(RBX), 6n);
   });
 
   it('runs the same in slices of any size', () => {

@@ -118,13 +118,15 @@ const PML4 = 0x20000;
 
 /** A processor with a scripted engine, 2 MByte of RAM, a GDT, an IDT and a TSS. */
 export class Bench {
-  readonly memory = new MachineMemory(0x200000);
-  readonly physical = new PhysicalMemory(this.memory);
+  readonly memory: MachineMemory;
+  readonly physical: PhysicalMemory;
   readonly engine = new ScriptedEngine();
   readonly cpu: Cpu;
 
   /** `real`: the generated interpreter instead of a script */
-  constructor(parts: Partial<CpuParts> = {}, real = false) {
+  constructor(parts: Partial<CpuParts> = {}, real = false, ramSize = 0x200000) {
+    this.memory = new MachineMemory(ramSize);
+    this.physical = new PhysicalMemory(this.memory);
     this.cpu = new Cpu({
       index: 0,
       physical: this.physical,

@@ -1,6 +1,7 @@
 import { Vector } from '../../arch/exceptions';
 import { Rflags } from '../../arch/flags';
 import { InterruptionType } from '../../arch/interruption';
+import { linear } from '../../memory/address';
 import { Segment, State } from '../../memory/layout';
 import { rplOf } from '../descriptors';
 import { deliverEvent } from '../event-delivery';
@@ -25,7 +26,7 @@ function deliver(cpu: Processor, insn: Instruction, vector: number, type: number
   }
   deliverEvent(cpu, { vector, type, errorCode: undefined, payload: 0n, returnRip: cpu.nextRip });
   virtualization.endDelivery();
-  if (!software) cpu.taps.exception?.(vector, undefined, 0n as never);
+  if (!software) cpu.taps.exception?.(vector, undefined, linear(0n));
 }
 
 const intN: Helper = (cpu, insn) => {
