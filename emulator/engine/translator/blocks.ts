@@ -1,10 +1,9 @@
 import type { Instruction } from '../../isa/instruction';
 
 /**
- * Which code becomes one region: the basic blocks reached from some seeds by direct jumps and calls, within at most
- * MAX_PAGES pages and MAX_INSTRUCTIONS instructions.
+ * Which code becomes one region: the basic blocks reached from some seeds by direct jumps and calls, within the seeds'
+ * page and one neighbour, and at most MAX_INSTRUCTIONS instructions.
  */
-export const MAX_PAGES = 1;
 export const MAX_INSTRUCTIONS = 600;
 
 /** How control leaves an instruction, as far as it is known when translating. */
@@ -42,7 +41,11 @@ interface Source {
   /** Decodes at a linear address; undefined when it cannot be fetched without a fault or a breakpoint lies there */
   decode(rip: bigint): Instruction | undefined;
   flow(instruction: Instruction): Flow;
+  /** Code of this page can be fetched without any effect: the TLB holds it */
+  isAvailable(page: bigint): boolean;
 }
+
+const PAGE = 0x1000n;
 
 const pageOf = (rip: bigint): bigint => rip & ~0xfffn;
 const after = (instruction: Instruction): bigint => BigInt.asUintN(64, instruction.rip + BigInt(instruction.length));
@@ -51,13 +54,15 @@ export function discoverBlocks(seeds: readonly bigint[], source: Source): BlockG
   const code = new Map<bigint, { instruction: Instruction; flow: Flow }>();
   const leaders = new Set<bigint>();
   const entries = new Set<bigint>();
-  const pages = new Set<bigint>();
+  const home = pageOf(seeds[0]!);
+  const pages = new Set([home]);
   const work: bigint[] = [];
 
   const pageFits = (rip: bigint): boolean => {
     const page = pageOf(rip);
     if (pages.has(page)) return true;
-    if (pages.size >= MAX_PAGES) return false;
+    const neighbour = page === home + PAGE || page === home - PAGE;
+    if (pages.size > 1 || !neighbour || !source.isAvailable(page)) return false;
     pages.add(page);
     return true;
   };

@@ -7,6 +7,7 @@ import { I32, I64 } from '../../wasm/opcodes';
 /** Words in the engine's scratch memory. */
 export const REASON = ENGINE_SCRATCH + 0x8000;
 export const EXIT_INDEX = ENGINE_SCRATCH + 0x8004;
+/** The region that was left last */
 export const EXIT_REGION = ENGINE_SCRATCH + 0x8008;
 
 /** Why the dispatcher returned. */

@@ -22,6 +22,8 @@ export interface RegionCode {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** By exit index; the first ones are the block starts, where the budget may end */
   readonly exits: readonly RegionExit[];
+  /** It contains jumps whose targets are only known at run time */
+  readonly indirect: boolean;
 }
 
 /** Where jumps to some blocks go while a construct is open. */
@@ -87,7 +89,6 @@ export class RegionEmitter {
     f.unreachable();
     f.end();
     f.store32(i32(EXIT_INDEX), f.local(this.exitIndex));
-    f.store32(i32(EXIT_REGION), i32(this.regionId));
     f.store32(i32(REASON), i32(Leave.Region));
     f.end();
     this.emitEpilogue();
@@ -97,6 +98,7 @@ export class RegionEmitter {
     return {
       bytes: encodeModule({ types: FUNCTION_TYPES, functions: [definition], importTable: true }),
       exits: this.exits,
+      indirect,
     };
   }
 
@@ -286,6 +288,7 @@ export class RegionEmitter {
 
   private emitEpilogue(): void {
     const { f } = this;
+    f.store32(i32(EXIT_REGION), i32(this.regionId));
     for (const [register, local] of this.registers) {
       if (this.written.has(register)) f.store64(i32(State.GPR + register * 8), f.local(local));
     }

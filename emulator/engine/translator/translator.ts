@@ -2,7 +2,7 @@ import type { Instruction } from '../../isa/instruction';
 import { JUMP_CACHE, State, TLB_ADDEND, TLB_BASE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_EXECUTE } from '../../memory/layout';
 import type { MachineMemory } from '../../memory/machine-memory';
 import type { EngineHost } from '../host';
-import { discoverBlocks, type Flow } from './blocks';
+import { discoverBlocks, type BlockGraph, type Flow } from './blocks';
 import { generateDispatcher, type Dispatcher } from './dispatcher';
 import {
   EXIT_INDEX,
@@ -17,18 +17,24 @@ import {
   TableSlot,
 } from './linkage';
 import { instructionEffects } from './instruction-effects';
+import { loopHeads, structure } from './structure';
 import { RegionCache, type Region } from './region-cache';
 
 /** What the translator needs from the engine. */
 export interface TranslatorHost extends Pick<EngineHost, 'refill'> {
-  /** Decodes at a linear address inside a page whose bytes lie at `pageHost`; undefined: leave it to the interpreter */
-  decode(rip: bigint, pageHost: number): Instruction | undefined;
+  /** Decodes `bytes[start..end)` as 64-bit code; undefined when the bytes end before the instruction does */
+  decode(bytes: Uint8Array, start: number, end: number, rip: bigint): Instruction | undefined;
   isBreakpoint(rip: bigint): boolean;
   /** New entries exist in a page of RAM: the interpreter is to stop at them. */
   regionAdded(pageHost: number): void;
 }
 
 const PAGE = 4096;
+const LONGEST_INSTRUCTION = 15;
+/** Entries that are still compiled together */
+const MAX_SEEDS = 24;
+/** What an arrival at untranslated code counts, in interpreted instructions */
+const MISS_WEIGHT = 2000;
 
 /**
  * Translates hot code into WebAssembly regions and runs them. Caches only: dropping everything changes no result.
@@ -40,6 +46,10 @@ export class Translator {
   private readonly dispatcher: Dispatcher;
   /** Executed instructions sampled in a page of RAM, by wasm address */
   private readonly heat = new Map<number, number>();
+  /** Addresses that translated code left for, with the weight of it */
+  private readonly misses = new Map<bigint, number>();
+  /** Executed instructions in a page before it is translated */
+  threshold = 300_000;
   /** Slots of the jump cache in use */
   private readonly usedSlots: number[] = [];
 
@@ -84,6 +94,7 @@ export class Translator {
   clear(): void {
     this.regions.clear();
     this.heat.clear();
+    this.misses.clear();
     this.translationChanged();
   }
 
@@ -102,31 +113,89 @@ export class Translator {
   }
 
   hasEntry(pageHost: number, linear: bigint): boolean {
-    return this.regions.find(linear, pageHost) !== undefined;
+    return this.regions.hasEntry(linear, pageHost);
   }
 
-  /**
-   * Reports interpreted instructions at State.RIP, and compiles there once the page has had `threshold` of them.
-   */
-  sample(executed: number, threshold: number): void {
+  /** Reports interpreted instructions around State.RIP, and translates there once the page is hot. */
+  sample(executed: number): void {
     const rip = this.memory.view.getBigUint64(State.RIP, true);
     const pageHost = this.pageHost(rip);
     if (pageHost < 0) return;
     const heat = (this.heat.get(pageHost) ?? 0) + executed;
     this.heat.set(pageHost, heat);
-    if (heat < threshold || this.regions.find(rip, pageHost)) return;
-    this.compile(rip, pageHost);
+    if (heat < this.threshold || this.regionAt(rip)) return;
+    const head = this.loopAround(rip);
+    if (!this.regionAt(head)) this.compile([head]);
   }
 
-  private compile(rip: bigint, pageHost: number): void {
-    const page = rip & ~0xfffn;
-    const graph = discoverBlocks([rip], {
-      decode: (at) => (this.host.isBreakpoint(at) ? undefined : this.host.decode(at, pageHost)),
+  /**
+   * The head of the outermost loop that surely contains an address: the sampled instruction is anywhere in its loop,
+   * and a region that is entered there would have to dispatch at the loop's head.
+   */
+  private loopAround(rip: bigint): bigint {
+    const { blocks } = this.discover([rip]);
+    let head = rip;
+    for (const block of blocks) {
+      if (block.rip > rip && !block.instructions.some((instruction) => instruction.rip >= rip)) continue;
+      for (const id of block.successors) {
+        const target = blocks[id]!.rip;
+        if (target <= rip && target < head && block.rip >= target) head = target;
+      }
+    }
+    return head;
+  }
+
+  /**
+   * Translated code went on at an address where there is none; true when there is now. The target of an indirect jump
+   * becomes one more entry of the region that jumped, so that next time it stays inside.
+   */
+  private missed(rip: bigint, from: Region | undefined): boolean {
+    if (this.pageHost(rip) < 0) return false;
+    const weight = (this.misses.get(rip) ?? 0) + MISS_WEIGHT;
+    this.misses.set(rip, weight);
+    if (weight < this.threshold) return false;
+    this.misses.delete(rip);
+    const near = from?.indirect && from.pages.some(({ linear }) => linear === (rip & ~0xfffn));
+    return this.compile(near && from.seeds.length < MAX_SEEDS ? [rip, ...from.seeds] : [rip]);
+  }
+
+  private discover(seeds: readonly bigint[]): BlockGraph {
+    const graph = discoverBlocks(seeds, {
+      decode: (at) => (this.host.isBreakpoint(at) ? undefined : this.decode(at)),
       flow: flowOf,
+      isAvailable: (page) => this.pageHost(page) >= 0,
     });
-    if (graph.instructionCount === 0 || graph.entries.length === 0) return;
-    this.regions.compile(graph, page, pageHost);
-    this.host.regionAdded(pageHost);
+    return withLoopEntries(graph);
+  }
+
+  /** Compiles one region for some entries; true when the first can be entered. */
+  private compile(seeds: readonly bigint[]): boolean {
+    const graph = this.discover(seeds);
+    const first = graph.byRip.get(seeds[0]!);
+    if (first === undefined || graph.blocks[first]!.instructions.length === 0) return false;
+    const entries = new Set(graph.entries.map((id) => graph.blocks[id]!.rip));
+    this.regions.dropCovered(entries, this.pageHost(seeds[0]!));
+    this.regions.compile(graph, seeds, (page) => this.pageHost(page));
+    this.translationChanged();
+    for (const page of graph.pages) this.host.regionAdded(this.pageHost(page));
+    return true;
+  }
+
+  /** The instruction at a linear address whose bytes can be fetched without any effect. */
+  private decode(rip: bigint): Instruction | undefined {
+    const { u8 } = this.memory;
+    const host = this.pageHost(rip);
+    if (host < 0) return undefined;
+    const start = host + Number(rip & 0xfffn);
+    const inPage = this.host.decode(u8, start, host + PAGE, rip);
+    if (inPage) return inPage;
+    const next = this.pageHost((rip & ~0xfffn) + BigInt(PAGE));
+    if (next < 0) return undefined;
+    const bytes = new Uint8Array(LONGEST_INSTRUCTION);
+    const available = host + PAGE - start;
+    bytes.set(u8.subarray(start, host + PAGE));
+    bytes.set(u8.subarray(next, next + LONGEST_INSTRUCTION - available), available);
+    return this.host.decode(bytes, 0, LONGEST_INSTRUCTION, rip);
   }
 
   /** The wasm address of the page that an instruction fetch at this address uses, when the TLB holds it; else -1. */
@@ -140,10 +209,7 @@ export class Translator {
   }
 
   private regionAt(rip: bigint): Region | undefined {
-    const pageHost = this.pageHost(rip);
-    if (pageHost < 0) return undefined;
-    const region = this.regions.find(rip, pageHost);
-    return region?.page === (rip & ~0xfffn) ? region : undefined;
+    return this.regions.find(rip, (page) => this.pageHost(page.linear) === page.host);
   }
 
   /** True when `run` would execute at least one instruction in translated code. */
@@ -171,7 +237,10 @@ export class Translator {
       }
       const rip = view.getBigUint64(State.RIP, true);
       const region = this.regionAt(rip);
-      if (!region) break;
+      if (!region) {
+        if (this.missed(rip, this.regions.get(view.getInt32(EXIT_REGION, true)))) continue;
+        break;
+      }
       const slot = JUMP_CACHE + jumpCacheIndex(rip);
       this.usedSlots.push(slot);
       view.setBigUint64(slot, rip, true);
@@ -194,6 +263,20 @@ export class Translator {
     view.setBigUint64(State.RIP, exit.rip, true);
     return exit.notExecuted;
   }
+}
+
+/**
+ * Makes every head of a loop an entry: where the budget of a run ends, at a loop's head, the next run enters again.
+ */
+function withLoopEntries(graph: BlockGraph): BlockGraph {
+  const nodes = graph.blocks.map((block) => block.id);
+  const successors = (id: number): readonly number[] => graph.blocks[id]!.successors;
+  const entries = new Set(graph.entries);
+  for (let before = -1; before !== entries.size;) {
+    before = entries.size;
+    for (const head of loopHeads(structure(nodes, [...entries], successors))) entries.add(head);
+  }
+  return { ...graph, entries: [...entries] };
 }
 
 function flowOf(instruction: Instruction): Flow {
