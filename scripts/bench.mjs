@@ -1,6 +1,6 @@
-// npm run bench [names] [--json FILE]: speed in guest MIPS beside QEMU's translator and Debian's Bochs, on the same image
+// npm run bench [names] [--json FILE] [--check]: speed in guest MIPS beside QEMU's translator and Debian's Bochs, on the same image
 // and in one run, so that the ratios say something on any machine. Rows: name, value, unit, versus, ratio, bar, goal,
-// holds; `holds` is undefined where nothing is promised. Exit code 1 when a bar is missed.
+// holds; the last four where something is promised. With --check a missed bar is exit code 1.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -203,7 +203,8 @@ function print(rows) {
     );
 }
 
-const words = process.argv.slice(2);
+const words = process.argv.slice(2).filter((word) => word !== '--check');
+const check = process.argv.includes('--check');
 const at = words.indexOf('--json');
 const json = at >= 0 ? words.splice(at, 2)[1] : undefined;
 if (at >= 0 && !json) throw new Error('--json needs a file name');
@@ -212,4 +213,4 @@ if (!existsSync(elf)) throw new Error(`${elf} was not built`);
 const rows = rowsOf(await measure(elf, words, (text) => console.error(text)));
 print(rows);
 if (json) writeFileSync(json, `${JSON.stringify(rows, undefined, 1)}\n`);
-process.exitCode = rows.some((row) => row.holds === false) ? 1 : 0;
+if (check && rows.some((row) => row.holds === false)) process.exitCode = 1;

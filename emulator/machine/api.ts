@@ -155,7 +155,7 @@ export interface MachineConfiguration {
   readonly kernel: BootImage;
   readonly modules: readonly BootImage[];
   readonly commandLine: string;
-  /** Optional extra images that are put in RAM before the start, at their ELF physical addresses */
+  /** Hot code is translated; otherwise everything is interpreted. The results are the same. */
   readonly translator: boolean;
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;

@@ -18,9 +18,19 @@ const script = async <T>(name: string): Promise<T> =>
 
 const LIMIT = 50_000_000;
 
-function runHere(elf: string): { output: string; end: unknown } {
+/** So low that most of a test is translated */
+const LOW_THRESHOLD = 200;
+
+function runHere(elf: string, translator: boolean): { output: string; end: unknown } {
   const kernel = { name: path.basename(elf), bytes: new Uint8Array(readFileSync(elf)) };
-  const machine = createMachine({ memory: 64, kernel, modules: [], commandLine: '', translator: false });
+  const machine = createMachine({
+    memory: 64,
+    kernel,
+    modules: [],
+    commandLine: '',
+    translator,
+    translatorThreshold: LOW_THRESHOLD,
+  });
   const bytes: number[] = [];
   machine.onSerial((byte) => bytes.push(byte));
   const end = machine.run(LIMIT);
@@ -43,9 +53,11 @@ describe('assembly tests: system behaviour, as QEMU and the manual have it', fun
     it(name, () => {
       const elf = tools.buildAsmTest(name, out, tool);
       const { output: expected } = tools.expectedOutput(name, elf);
-      const { output, end } = runHere(elf);
-      assert.equal(output, expected);
-      assert.deepEqual(end, { why: 'ended', outcome: { kind: 'exit-port', code: 0 } });
+      for (const translator of [false, true]) {
+        const { output, end } = runHere(elf, translator);
+        assert.equal(output, expected, translator ? 'translated' : 'interpreted');
+        assert.deepEqual(end, { why: 'ended', outcome: { kind: 'exit-port', code: 0 } });
+      }
     });
   }
 });

@@ -8,9 +8,17 @@ import { createMachine } from '../../emulator/machine/machine';
 const BUILD = path.resolve('samples/cloudvisor/build');
 const image = (name: string) => ({ name, bytes: new Uint8Array(readFileSync(path.join(BUILD, `${name}.elf`))) });
 
-function stack(modules: readonly string[]): Machine {
+function stack(modules: readonly string[], translator = false): Machine {
   const kernel = image('vmm');
-  return createMachine({ memory: 64, kernel, modules: modules.map(image), commandLine: '', translator: false });
+  // A low threshold, so that translated code runs in every layer.
+  return createMachine({
+    memory: 64,
+    kernel,
+    modules: modules.map(image),
+    commandLine: '',
+    translator,
+    translatorThreshold: 1000,
+  });
 }
 
 const END = { why: 'ended', outcome: { kind: 'exit-port', code: 0 } };
@@ -34,6 +42,15 @@ describe('machine: the monitor, VMM and guest stack', function () {
     assert.deepEqual(result, END);
     assert.equal(sliced.instructions, whole.instructions);
     assert.equal(sliced.stateHash(), whole.stateHash());
+  });
+
+  it('is the same machine interpreted and translated', () => {
+    const interpreted = stack(['monitor', 'guest']);
+    const translated = stack(['monitor', 'guest'], true);
+    assert.deepEqual(interpreted.run(PLENTY), END);
+    assert.deepEqual(translated.run(PLENTY), END);
+    assert.equal(translated.instructions, interpreted.instructions);
+    assert.equal(translated.stateHash(), interpreted.stateHash());
   });
 
   it('has a context for each layer, with the registers at its last exit', () => {
