@@ -222,7 +222,7 @@ const rows: Record<string, Violation> = {
   },
   'guest.rflags.if': clear('GUEST_RFLAGS', 0x200, inject(event(0x30, InterruptionType.EXTERNAL_INTERRUPT))),
 
-  'guest.activity.supported': set('GUEST_ACTIVITY_STATE', 3),
+  'guest.activity.supported': set('GUEST_ACTIVITY_STATE', 4),
   'guest.activity.hlt-dpl': {
     break: (bench) => {
       bench.set('GUEST_ACTIVITY_STATE', 1);
@@ -269,7 +269,7 @@ for (const area of ['exit-msr-store', 'exit-msr-load', 'entry-msr-load'] as cons
   const name = area.replaceAll('-', '_').toUpperCase() as 'EXIT_MSR_STORE' | 'EXIT_MSR_LOAD' | 'ENTRY_MSR_LOAD';
   const count = (bench: VmxBench) => bench.set(`${name}_COUNT`, 1);
   rows[`control.${area}.aligned`] = set(`${name}_ADDRESS`, MSR_AREA + 8n, count);
-  rows[`control.${area}.width`] = set(`${name}_ADDRESS`, (1n << 39n) - 16n, (bench) => bench.set(`${name}_COUNT`, 2));
+  rows[`control.${area}.width`] = set(`${name}_ADDRESS`, BEYOND_PHYSICAL, count);
 }
 for (const name of ['CS', 'SS', 'DS', 'ES', 'FS', 'GS', 'TR'] as const)
   rows[`host.${name.toLowerCase()}-selector`] = or(`HOST_${name}_SELECTOR`, name === 'DS' ? 4 : 1);
