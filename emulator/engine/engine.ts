@@ -2,7 +2,7 @@ import { decode } from '../isa/decoder';
 import type { CodeSize, Instruction } from '../isa/instruction';
 import { State, TLB_ADDEND, TLB_CODE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_EXECUTE } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
-import { CodeCache, type CodePage } from './code-cache';
+import { CodeCache } from './code-cache';
 import { Handlers } from './handlers';
 import { type EngineControl, EngineExit, type EngineHost, type EngineStatistics } from './host';
 import { Modes } from './mode';
@@ -130,7 +130,6 @@ export class Engine implements EngineControl {
           // The fetch of an instruction beyond the budget is not this run's: it happens again in the next.
           return stoppedAt === 0 && left === 0 ? EngineExit.Budget : EngineExit.Fault;
         case Stop.Breakpoint:
-          this.current = this.peek(stoppedAt);
           return EngineExit.Breakpoint;
         case Stop.Region:
           this.sample();
@@ -266,27 +265,6 @@ export class Engine implements EngineControl {
     const instruction = page.instructions[this.view.getInt32(record + Field.LINK, true)];
     if (!instruction) throw new Error(`no instruction belongs to record 0x${record.toString(16)}`);
     return instruction;
-  }
-
-  /** Decodes the instruction at a breakpoint, without executing it. */
-  private peek(record: number): Instruction | undefined {
-    const page = this.cache.owner(record);
-    const offset = this.view.getUint16(record + Field.OFFSET, true);
-    const inPage = this.decoder.decodeAt(page, offset);
-    if (inPage) return inPage;
-    return this.peekCrossing(page, offset);
-  }
-
-  private peekCrossing(page: CodePage, offset: number): Instruction | undefined {
-    const bytes = new Uint8Array(15);
-    bytes.set(this.memory.u8.subarray(page.host + offset, page.host + PAGE_SIZE));
-    const entry = this.tlbEntry(page.linear + BigInt(PAGE_SIZE));
-    if (!this.executes(entry, page.linear + BigInt(PAGE_SIZE))) return undefined;
-    const low = Number(BigInt.asUintN(32, page.linear)) + PAGE_SIZE;
-    const next = (low + this.view.getInt32(entry + TLB_ADDEND, true)) >>> 0;
-    const inPage = PAGE_SIZE - offset;
-    bytes.set(this.memory.u8.subarray(next, next + 15 - inPage), inPage);
-    return this.decoder.decodeCrossing(bytes, page, offset);
   }
 
   // Changes from outside

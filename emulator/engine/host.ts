@@ -44,7 +44,7 @@ export interface EngineHost {
 
 /** What the layers above may ask of the engine. Implemented by engine/engine.ts. */
 export interface EngineControl {
-  /** The decoded instruction after EngineExit.Helper or .Breakpoint; valid until the next run. */
+  /** The decoded instruction after EngineExit.Helper; valid until the next run. */
   readonly instruction: Instruction;
   /**
    * Runs at most `budget` instructions from State.RIP. On return State is exact (RIP, flags normalised, RETIRED).

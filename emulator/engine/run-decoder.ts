@@ -100,7 +100,7 @@ export class RunDecoder {
   }
 
   /** The instruction at an offset; undefined when it reaches into the next page. */
-  decodeAt(page: CodePage, offset: number): Instruction | undefined {
+  private decodeAt(page: CodePage, offset: number): Instruction | undefined {
     const { host, mode } = page;
     return decode(this.u8, host + offset, host + PAGE, this.ripAt(page, offset), mode.codeSize);
   }
@@ -132,7 +132,7 @@ export class RunDecoder {
     return own;
   }
 
-  decodeCrossing(bytes: Uint8Array, page: CodePage, offset: number): Instruction {
+  private decodeCrossing(bytes: Uint8Array, page: CodePage, offset: number): Instruction {
     const instruction = decode(bytes, 0, MAXIMUM_LENGTH, this.ripAt(page, offset), page.mode.codeSize);
     if (!instruction) throw new Error('15 bytes always decode to an instruction');
     return instruction;
