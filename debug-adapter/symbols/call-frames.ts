@@ -1,7 +1,7 @@
 import { type ElfFile, ElfMachine, SectionType } from '../../emulator/machine/elf';
 import { runCallFrameProgram, type CallFrameRow } from './call-frame-program';
 import type { Cursor } from './cursor';
-import { DwarfError } from './dwarf-error';
+import { DwarfError, isDamage } from './dwarf-error';
 import type { DwarfSections } from './sections';
 
 /** Common information entry (DWARF 5, 6.4.1; Linux Standard Base, "Exception Frames" for .eh_frame). */
@@ -85,7 +85,7 @@ export class CallFrames {
       const reader = new FrameReader(this.sections, name, section.addr, this.elf);
       reader.readAll((description) => found.push(description));
     } catch (error) {
-      if (!(error instanceof DwarfError)) throw error;
+      if (!isDamage(error)) throw error;
       this.problem(error.message);
     }
     return found;

@@ -1,3 +1,5 @@
+import { ElfError } from '../../emulator/machine/elf';
+
 /** Debug information that cannot be read. The message says what, in which section at which offset, and what to do. */
 export class DwarfError extends Error {
   override name = 'DwarfError';
@@ -9,4 +11,9 @@ export class DwarfError extends Error {
   ) {
     super(`${problem} (at ${section}+0x${offset.toString(16)}). ${remedy}`);
   }
+}
+
+/** Whether an error tells of a damaged image (and not of a fault in the reader) */
+export function isDamage(error: unknown): error is DwarfError | ElfError {
+  return error instanceof DwarfError || error instanceof ElfError;
 }

@@ -6,7 +6,8 @@ import type { Unit } from './unit';
 
 /**
  * A debugging information entry. Only its place and shape are kept: attributes are decoded when asked for, children
- * when first wanted. So opening a large image costs nothing for the parts that nobody looks at.
+ * when first wanted. So opening a large image costs nothing for the parts that nobody looks at. What cannot be read is
+ * as if it were absent, and noted as a problem of the image.
  */
 export class Entry {
   private childList: readonly Entry[] | undefined;
@@ -47,16 +48,18 @@ export class Entry {
 
   private readChildren(): Entry[] {
     if (!this.abbreviation.hasChildren) return [];
-    const cursor = this.unit.cursor(this.values);
-    skipValues(this.abbreviation, cursor, this.unit);
     const children: Entry[] = [];
-    // A unit's list may lack its final null entry.
-    while (!cursor.done) {
-      const child = Entry.next(this.unit, cursor, this);
-      if (!child) break;
-      children.push(child);
-      child.skipTree(cursor);
-    }
+    this.unit.units.guard(() => {
+      const cursor = this.unit.cursor(this.values);
+      skipValues(this.abbreviation, cursor, this.unit);
+      // A unit's list may lack its final null entry.
+      while (!cursor.done) {
+        const child = Entry.next(this.unit, cursor, this);
+        if (!child) break;
+        children.push(child);
+        child.skipTree(cursor);
+      }
+    }, undefined);
     return children;
   }
 
@@ -88,9 +91,14 @@ export class Entry {
 
   /** The attribute's value as stored in this very entry */
   read(attribute: number): AttributeValue | undefined {
-    const { names, forms, constants } = this.abbreviation;
+    const { names } = this.abbreviation;
     const index = names.indexOf(attribute);
     if (index < 0) return undefined;
+    return this.unit.units.guard(() => this.decode(attribute, index), undefined);
+  }
+
+  private decode(attribute: number, index: number): AttributeValue {
+    const { forms, constants } = this.abbreviation;
     const cursor = this.unit.cursor(this.values);
     for (let i = 0; i < index; i++) skipForm(forms[i]!, cursor, this.unit);
     const form = forms[index]!;
@@ -138,8 +146,11 @@ export class Entry {
 
   reference(attribute: number): Entry | undefined {
     const value = this.read(attribute);
-    if (value?.kind === 'reference') return this.unit.units.entryAt(this.unit.section, value.offset, this.unit);
-    if (value?.kind === 'signature') return this.unit.units.typeBySignature(value.value);
+    const { unit } = this;
+    const { units } = unit;
+    if (value?.kind === 'reference')
+      return units.guard(() => units.entryAt(unit.section, value.offset, unit), undefined);
+    if (value?.kind === 'signature') return units.guard(() => units.typeBySignature(value.value), undefined);
     return undefined;
   }
 

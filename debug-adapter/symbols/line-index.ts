@@ -84,12 +84,15 @@ export class LineIndex {
     const sequence = this.table(unit)?.sequences.find((s) => entry >= s.low && entry < s.high);
     const subprogram = this.program.subprogramAt(entry);
     if (!sequence || !subprogram) return undefined;
+    const last = lastRow(sequence, Number(entry - sequence.low));
+    // Two lines at the entry: the body's first line is there already.
+    if (sequence.offsets[last - 1] === sequence.offsets[last]) return entry;
     let second: bigint | undefined;
-    for (let i = lastRow(sequence, Number(entry - sequence.low)) + 1; i < sequence.offsets.length; i++) {
+    for (let i = last + 1; i < sequence.offsets.length; i++) {
       const address = sequence.low + BigInt(sequence.offsets[i]!);
       if (!subprogram.contains(address)) break;
       if (sequence.flags[i]! & LineFlag.PrologueEnd) return address;
-      if (sequence.lines[i] !== 0) second ??= address;
+      second ??= address;
     }
     return second;
   }
@@ -118,7 +121,7 @@ export class LineIndex {
   private *statements(file: string): Iterable<{ line: number; address: bigint }> {
     for (const { sequence, file: number } of this.byFile().get(file) ?? []) {
       for (let i = 0; i < sequence.offsets.length; i++) {
-        if (sequence.files[i] !== number || sequence.lines[i] === 0) continue;
+        if (sequence.files[i] !== number) continue;
         if ((sequence.flags[i]! & (LineFlag.Statement | LineFlag.Continuation)) !== LineFlag.Statement) continue;
         if (isEmpty(sequence, i)) continue;
         yield { line: sequence.lines[i]!, address: sequence.low + BigInt(sequence.offsets[i]!) };
@@ -175,8 +178,8 @@ function lastRow(sequence: LineSequence, offset: number): number {
  * breakpoint on a line is shown at that line. gdb does the same; addr2line takes the last in any case.
  */
 function statementRow(sequence: LineSequence, row: number): number {
-  const { offsets, flags, lines } = sequence;
-  for (let i = row; i >= 0 && offsets[i] === offsets[row] && lines[i] !== 0; i--) {
+  const { offsets, flags } = sequence;
+  for (let i = row; i >= 0 && offsets[i] === offsets[row]; i--) {
     if (flags[i]! & LineFlag.Statement) return i;
   }
   return row;
@@ -186,8 +189,7 @@ function rowAt(table: LineTable, sequence: LineSequence, index: number): LineRow
   const { offsets } = sequence;
   const line = sequence.lines[index];
   const file = table.files[sequence.files[index] ?? -1];
-  // Line 0: code that belongs to no line (DWARF 5, 6.2.2).
-  if (line === undefined || line === 0 || file === undefined) return undefined;
+  if (line === undefined || file === undefined) return undefined;
   let next = index + 1;
   while (next < offsets.length && offsets[next] === offsets[index]) next++;
   return {

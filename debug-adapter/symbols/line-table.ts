@@ -218,6 +218,12 @@ function run(cursor: Cursor, header: Header): LineSequence[] {
     sequence = emptySequence();
   };
   const emit = () => {
+    if (line === 0) {
+      // Code that belongs to no line (6.2.2) is shown, as gdb does, with the line before it.
+      flags &= LineFlag.Statement;
+      discriminator = 0;
+      return;
+    }
     sequence.offsets.push(offset);
     sequence.files.push(file);
     sequence.lines.push(line);

@@ -9,15 +9,15 @@ const NT_STAPSDT = 3;
 /**
  * Static probes: notes "stapsdt" of type 3 (SystemTap wiki, "UserSpaceProbeImplementation"). The descriptor holds pc, the
  * address that .stapsdt.base had at link time, the semaphore, then provider, name and arguments as strings. When the
- * base moved since (prelink), the addresses move with it. A note that cannot be read throws a DwarfError.
+ * base moved since (prelink), the addresses move with it. A note that cannot be read is reported and left out.
  */
-export function readProbes(elf: ElfFile, symbols: SymbolTable): Probe[] {
+export function readProbes(elf: ElfFile, symbols: SymbolTable, guard: <T>(read: () => T, otherwise: T) => T): Probe[] {
   const base = elf.section('.stapsdt.base')?.addr;
   const addressOf = (name: string) => symbols.named(name)[0]?.value;
-  return elf
-    .notes()
+  return guard(() => elf.notes(), [])
     .filter((note) => note.type === NT_STAPSDT && note.name === 'stapsdt')
-    .map((note) => readProbe(elf, note, base, addressOf));
+    .map((note) => guard(() => readProbe(elf, note, base, addressOf), undefined))
+    .filter((probe) => probe !== undefined);
 }
 
 function readProbe(

@@ -14,7 +14,6 @@ import { type ElfFile, SectionFlag, SegmentType, parseElf } from '../../emulator
 import type { AddressRange, FunctionSymbol, LineAddresses, LineRow, Probe, SourcePlace, SymbolPlace } from './api';
 import { CallFrames } from './call-frames';
 import { Declarations } from './declarations';
-import { DwarfError } from './dwarf-error';
 import { Tag } from './dwarf-constants';
 import type { Entry } from './entry';
 import { InlinedCall, Subprogram, type Scope } from './functions';
@@ -35,7 +34,6 @@ export class Program {
   /** File-scope variables, types and enumerators by name */
   readonly declarations = new Declarations(this);
   readonly types = new TypeReader(this);
-  private readonly problemSet = new Set<string>();
   private readonly unitFunctions = new Map<Unit, readonly Subprogram[]>();
   private readonly code: readonly AddressRange[];
   private unitRanges: { low: bigint; high: bigint; unit: Unit }[] | undefined;
@@ -53,7 +51,6 @@ export class Program {
     this.code = executableRanges(elf);
     this.elfSymbols = new SymbolTable(elf);
     this.units = new Units(this.sections);
-    for (const problem of this.units.problems) this.problemSet.add(problem);
     this.lines = new LineIndex(this);
   }
 
@@ -67,7 +64,7 @@ export class Program {
 
   /** What could not be read so far; grows as more is asked for. */
   get problems(): readonly string[] {
-    return [...this.problemSet];
+    return [...this.units.problems];
   }
 
   get hasDebugInformation(): boolean {
@@ -76,13 +73,7 @@ export class Program {
 
   /** Runs a reader of debug information; when that is broken, notes the problem and gives `otherwise`. */
   guard<T>(read: () => T, otherwise: T): T {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof DwarfError)) throw error;
-      this.problemSet.add(error.message);
-      return otherwise;
-    }
+    return this.units.guard(read, otherwise);
   }
 
   /** Whether the address lies in an executable part of the image */
@@ -280,12 +271,12 @@ export class Program {
 
   /** How to find the caller's registers */
   callFrames(): CallFrames {
-    return (this.frames ??= new CallFrames(this.sections, this.elf, (p) => this.problemSet.add(p)));
+    return (this.frames ??= new CallFrames(this.sections, this.elf, (p) => this.units.problems.add(p)));
   }
 
   /** Static probes of .note.stapsdt */
   probes(): readonly Probe[] {
-    return (this.probeList ??= readProbes(this.elf, this.elfSymbols));
+    return (this.probeList ??= readProbes(this.elf, this.elfSymbols, (read, otherwise) => this.guard(read, otherwise)));
   }
 
   private readUnitRanges() {

@@ -4,8 +4,12 @@ import { At } from './dwarf-constants';
 import type { Entry } from './entry';
 import type { Unit } from './unit';
 
-/** The addresses of an entry: low_pc and high_pc, or a range list (DWARF 5, 2.17). Empty when it has none. */
+/** The addresses of an entry: low_pc and high_pc, or a range list (DWARF 5, 2.17). Empty when it has none readable. */
 export function rangesOf(entry: Entry): AddressRange[] {
+  return entry.unit.units.guard(() => readRanges(entry), []);
+}
+
+function readRanges(entry: Entry): AddressRange[] {
   const list = entry.read(At.Ranges);
   const { unit } = entry;
   if (list?.kind === 'section') {

@@ -1,5 +1,5 @@
 import { type Abbreviation, readAbbreviations } from './abbreviations';
-import { DwarfError } from './dwarf-error';
+import { DwarfError, isDamage } from './dwarf-error';
 import { UnitType } from './dwarf-constants';
 import { Entry } from './entry';
 import type { DwarfSections } from './sections';
@@ -10,7 +10,7 @@ export class Units {
   /** Compilation (and partial) units in file order */
   readonly compile: readonly Unit[];
   /** What could not be read; the rest is usable. */
-  readonly problems: string[] = [];
+  readonly problems = new Set<string>();
   private readonly abbreviationTables = new Map<number, (code: number) => Abbreviation | undefined>();
   private readonly all: Unit[] = [];
   private readonly types = new Map<bigint, Unit>();
@@ -21,22 +21,32 @@ export class Units {
     this.scan('.debug_types');
     this.compile = this.all.filter((u) => u.unitType === UnitType.Compile || u.unitType === UnitType.Partial);
     if (this.all.some((u) => u.unitType === UnitType.Skeleton)) {
-      this.problems.push('The image was built with -gsplit-dwarf. Build it without, so that it contains its symbols.');
+      this.problems.add('The image was built with -gsplit-dwarf. Build it without, so that it contains its symbols.');
     }
   }
 
   private scan(section: string): void {
-    try {
+    this.guard(() => {
       const cursor = this.sections.cursor(section);
       while (!cursor.done) {
         const unit = Unit.read(this, section, cursor);
+        cursor.seek(unit.end);
+        // A unit whose own entry cannot be read is left out; the others may be sound.
+        if (!this.guard(() => unit.root, undefined)) continue;
         this.all.push(unit);
         if (unit.signature !== undefined) this.types.set(unit.signature, unit);
-        cursor.seek(unit.end);
       }
+    }, undefined);
+  }
+
+  /** Runs a reader of debug information; when that is broken, notes the problem and gives `otherwise`. */
+  guard<T>(read: () => T, otherwise: T): T {
+    try {
+      return read();
     } catch (error) {
-      if (!(error instanceof DwarfError)) throw error;
-      this.problems.push(error.message);
+      if (!isDamage(error)) throw error;
+      this.problems.add(error.message);
+      return otherwise;
     }
   }
 

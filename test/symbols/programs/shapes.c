@@ -113,7 +113,7 @@ int main(int argc, char **argv)
   int r = recurse(3, here) + middle(argc + 5) + table[0](argc);
   (void)argv;
   bytes[3] = (unsigned char)r;
-  bytes[4] = (unsigned char)(words[0][0] + ratio + half + wide + yes + letter + sc + sh + us + negative + positive + l + ul + very);
+  bytes[4] = (unsigned char)(words[0][0] + ratio + half + wide + yes + letter + sc + sh + us + negative + positive + l + ul + (long)very);
   bytes[6] = (unsigned char)((long)ipp + (long)vp + (long)rows + none + odd + cached + level + strange + where + (long)opaque);
   bytes[7] = (unsigned char)((long)mixed + (long)factory + unnamed.a + pun.bits + zeroes[1] + raw[1] + spoken[1]);
   return r == 3 ? yes : 2;
