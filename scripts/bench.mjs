@@ -154,7 +154,7 @@ async function measure(elf, names, log) {
         if (checksum !== counted.checksum) {
           throw new Error(`${kernel}: ${name} computes ${checksum}, this machine ${counted.checksum}`);
         }
-        figures[kernel] = (kernel === VM_EXIT ? repeat : counted.instructions / 1000) / milliseconds;
+        figures[kernel] = (kernel === VM_EXIT ? repeat * 1000 : counted.instructions / 1000) / milliseconds;
       }
       (rounds[name] ??= []).push(figures);
     }
