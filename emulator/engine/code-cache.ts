@@ -173,6 +173,11 @@ export class CodeCache {
     return page.mode.codeSize === 64 ? BigInt.asUintN(64, rip) : rip & 0xffffffffn;
   }
 
+  /** Offset of a record's instruction in its page. */
+  offsetOf(record: number): number {
+    return this.view.getUint16(record + Field.OFFSET, true);
+  }
+
   /** Stores the instruction pointer of a record in State.RIP. */
   storeRip(record: number): void {
     const { view } = this;

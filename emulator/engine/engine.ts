@@ -10,6 +10,7 @@ import { Field, Pseudo, RECORD_SIZE, ResolveKind } from './record';
 import { RecordWriter } from './record-writer';
 import { RunDecoder } from './run-decoder';
 import { Scratch, Stop } from './scratch';
+import { isNonCanonicalFault, toStackFault } from './stack-fault';
 import { Translator } from './translator/translator';
 
 const PAGE_MASK = 0xfff;
@@ -44,7 +45,7 @@ export class Engine implements EngineControl {
   };
 
   constructor(
-    private readonly memory: MachineMemory,
+    memory: MachineMemory,
     private readonly host: EngineHost,
   ) {
     this.view = memory.view;
@@ -128,7 +129,9 @@ export class Engine implements EngineControl {
           return EngineExit.Helper;
         case Stop.Fault:
           // The fetch of an instruction beyond the budget is not this run's: it happens again in the next.
-          return stoppedAt === 0 && left === 0 ? EngineExit.Budget : EngineExit.Fault;
+          if (stoppedAt === 0) return left === 0 ? EngineExit.Budget : EngineExit.Fault;
+          this.classifyFault(stoppedAt);
+          return EngineExit.Fault;
         case Stop.Breakpoint:
           return EngineExit.Breakpoint;
         case Stop.Region:
@@ -265,6 +268,13 @@ export class Engine implements EngineControl {
     const instruction = page.instructions[this.view.getInt32(record + Field.LINK, true)];
     if (!instruction) throw new Error(`no instruction belongs to record 0x${record.toString(16)}`);
     return instruction;
+  }
+
+  /** #GP becomes #SS when the address that is not canonical was the stack's. */
+  private classifyFault(record: number): void {
+    if (this.modes.current.codeSize !== 64 || !isNonCanonicalFault(this.view)) return;
+    const instruction = this.decoder.instructionAt(record);
+    if (instruction) toStackFault(this.view, instruction);
   }
 
   // Changes from outside

@@ -531,6 +531,7 @@ export class InterpreterContext extends Context {
     f.store32(i32(State.FAULT_KIND), i32(1));
     f.store32(i32(State.FAULT_VECTOR), vector);
     f.store32(i32(State.FAULT_ERROR), i32(errorCode));
+    f.store64(i32(State.FAULT_LINEAR), i64(0));
     f.store32(i32(Scratch.STOP), i32(Stop.Fault));
     this.frame.leaveBefore();
   }

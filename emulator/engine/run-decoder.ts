@@ -105,6 +105,14 @@ export class RunDecoder {
     return decode(this.u8, host + offset, host + PAGE, this.ripAt(page, offset), mode.codeSize);
   }
 
+  /** The instruction of a record, decoded again from the bytes it was made from. */
+  instructionAt(record: number): Instruction | undefined {
+    const page = this.cache.owner(record);
+    const offset = this.cache.offsetOf(record);
+    const bytes = this.crossingBytes.get(record - RECORD_SIZE);
+    return this.decodeAt(page, offset) ?? (bytes && this.decodeCrossing(bytes, page, offset));
+  }
+
   private stopAt(page: CodePage, offset: number): Stop | undefined {
     const linear = page.linear + BigInt(offset);
     if (this.stops.isBreakpoint(linear)) return Stop.Breakpoint;

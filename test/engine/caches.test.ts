@@ -146,6 +146,25 @@ describe('precise faults', () => {
     assert.equal(m.retired, 0n);
   });
 
+  it('takes #SS for a stack reference that is not canonical, #GP for others', () => {
+    const cases: readonly (readonly [readonly number[], number])[] = [
+      [[0x50], 12], // push rax
+      [[0x8b, 0x45, 0], 12], // mov eax,[rbp]
+      [[0x8b, 0x03], 13], // mov eax,[rbx]
+      [[0xff, 0x33], 13], // push [rbx]
+      [[0xc9], 12], // leave
+    ];
+    for (const [code, vector] of cases) {
+      const m = new FlatMachine();
+      m.host.nonCanonicalFaults = true;
+      m.load(0x1000, code);
+      for (const register of [3, 4, 5]) m.setGpr(register, (1n << 47n) + BigInt(register << 16));
+      m.rip = 0x1000n;
+      assert.equal(m.run(), EngineExit.Fault);
+      assert.equal(m.faultVector, vector, code.join());
+    }
+  });
+
   it('raises #GP for an instruction longer than 15 bytes and stops at undefined ones', () => {
     const m = new FlatMachine();
     m.load(0x1000, [...Array.from({ length: 15 }, () => 0x66), 0x90]);

@@ -16,12 +16,15 @@ import {
 } from '../../emulator/memory/layout';
 import { MachineMemory } from '../../emulator/memory/machine-memory';
 
+const GENERAL_PROTECTION = 13;
 const PAGE_FAULT = 14;
 
 /** Linear address = RAM offset, with pages that can be taken away: the smallest host that the engine runs on. */
 export class FlatHost implements EngineHost {
   readonly unmapped = new Set<bigint>();
   readonly readOnly = new Set<bigint>();
+  /** Raise #GP for addresses that are not canonical, as the processor does; else they are absent pages. */
+  nonCanonicalFaults = false;
   engine!: Engine;
 
   constructor(readonly memory: MachineMemory) {
@@ -41,7 +44,9 @@ export class FlatHost implements EngineHost {
       const { view } = this.memory;
       view.setInt32(State.FAULT, 1, true);
       view.setInt32(State.FAULT_KIND, 1, true);
-      view.setInt32(State.FAULT_VECTOR, PAGE_FAULT, true);
+      const canonical = BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+      const vector = canonical || !this.nonCanonicalFaults ? PAGE_FAULT : GENERAL_PROTECTION;
+      view.setInt32(State.FAULT_VECTOR, vector, true);
       view.setBigUint64(State.FAULT_LINEAR, address, true);
       return -1;
     }
