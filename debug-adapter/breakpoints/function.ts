@@ -3,6 +3,7 @@ import type { Debuggee } from '../launch/debuggee';
 import { messageOf } from '../session/errors';
 import { checkedList } from '../session/router';
 import { formatReference } from '../memory/reference';
+import { inlinedCallsOf } from './inlined-calls';
 import { Breakpoint, type Location } from './breakpoint';
 import type { BreakpointStore } from './store';
 
@@ -41,14 +42,16 @@ function resolve(
   }
 }
 
-/** Where functions of this name begin, behind their prologues. */
+/** Where functions of this name begin, behind their prologues, and where they were inlined. */
 export function functionLocations(written: string, debuggee: Debuggee): Location[] {
   const match = /^(?:(.*)!)?(.+)$/.exec(written.trim());
   const layer = match?.[1]?.trim();
   const name = match?.[2]?.trim() ?? '';
   return debuggee.images
     .filter((image) => layer === undefined || image.layer === layer)
-    .flatMap((image) =>
-      image.loaded.functionsNamed(name).map(({ entry }) => ({ image, linear: image.loaded.afterPrologue(entry) })),
-    );
+    .flatMap((image) => {
+      const bodies = image.loaded.functionsNamed(name).map(({ entry }) => image.loaded.afterPrologue(entry));
+      const inlined = inlinedCallsOf(image.loaded.program).get(name) ?? [];
+      return [...bodies, ...inlined.map((link) => image.loaded.toRun(link))].map((linear) => ({ image, linear }));
+    });
 }

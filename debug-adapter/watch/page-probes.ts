@@ -1,6 +1,7 @@
 import type { Machine } from '../../emulator/machine/api';
 import type { PageDecision } from '../protocol/requests';
 import { hex } from '../memory/reference';
+import { InlinedCall } from '../symbols/functions';
 import type { PageEvent } from './page-log';
 import type { ProbeHit } from './probe-sites';
 
@@ -51,8 +52,6 @@ export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, '
         '',
       ),
   };
-  const symbol = hit.image.loaded.symbolAt(hit.probe.pc);
-  const place = symbol?.place ? ` (${symbol.place.file.split('/').at(-1)}:${symbol.place.line})` : '';
   return {
     instruction: machine.instructions,
     decision: row.decision,
@@ -60,8 +59,16 @@ export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, '
     gpa: number(1),
     vm: Number(BigInt.asIntN(32, number(row.vm))),
     why: row.why(reader),
-    symbol: `${symbol ? symbol.name : hex(hit.probe.pc)}${place}`,
+    symbol: whoDecided(hit),
   };
+}
+
+/** The function with source place: of an inlined one its own name, as the source has it. */
+function whoDecided({ image: { loaded }, probe: { pc } }: ProbeHit): string {
+  const symbol = loaded.symbolAt(pc);
+  const inlined = loaded.program.scopesAt(loaded.toLink(pc)).findLast((scope) => scope instanceof InlinedCall);
+  const place = symbol?.place ? ` (${symbol.place.file.split('/').at(-1)}:${symbol.place.line})` : '';
+  return `${inlined?.name ?? symbol?.name ?? hex(pc)}${place}`;
 }
 
 /** One line for any probe: "vm_created(1)". */

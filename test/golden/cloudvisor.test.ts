@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type {
   ExitsResponse,
@@ -8,9 +7,7 @@ import type {
 } from '../../debug-adapter/protocol/requests';
 import { story, type Story } from './story';
 
-const program = path.resolve('samples/cloudvisor');
-const launch = (session: Story, prepare?: () => Promise<void>, more: object = {}) =>
-  session.launch({ program, ...more }, prepare);
+const launch = (session: Story, prepare?: () => Promise<void>) => session.launch(prepare);
 
 describe('call stacks', () => {
   story('a call stack that crosses the layers', async (session) => {
@@ -165,9 +162,11 @@ describe('variables and memory', () => {
     await session.scope('Locals', 1);
     await session.breakAt('vmm!vm_handle_exit');
     await session.run('continue');
-    await session.scope('Arguments');
-    await session.evaluate('*vm');
-    await session.evaluate('vm->nothing');
+    await session.scope('Arguments', 1);
+    await session.evaluate('*vm', 1);
+    await session.evaluate('vm->nothing', 1);
+    await session.evaluate('vm->launched ? 1 : 0', 1);
+    await session.evaluate('sizeof(struct vm)', 1);
     await session.evaluate('timer_ticks + 1');
     await session.evaluate('$cr0,x');
     await session.scope('System Registers', 0, ['cr0', 'cr4', 'efer']);

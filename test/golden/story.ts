@@ -5,6 +5,7 @@ import type { DebugProtocol } from '@vscode/debugprotocol';
 import { nodeEnvironment } from '../../debug-adapter/edge/environment';
 import type { Environment } from '../../debug-adapter/session/environment';
 import { Client } from './client';
+import { sample } from './sample';
 
 type StackFrame = DebugProtocol.StackFrame;
 
@@ -54,10 +55,10 @@ export class Story {
   }
 
   /** initialize, launch, the breakpoints that `prepare` sets, configurationDone. */
-  async launch(args: Record<string, unknown>, prepare: () => Promise<void> = () => Promise.resolve()): Promise<void> {
-    this.say(`launch ${path.relative('.', String(args.program))}`);
+  async launch(prepare: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    this.say('launch');
     await this.client.request('initialize', { adapterID: 'undervisor' });
-    await this.client.request('launch', args);
+    await this.client.request('launch', { program: sample() });
     await this.client.event('initialized');
     await prepare();
     await this.client.request('configurationDone');
@@ -82,7 +83,7 @@ export class Story {
     text: string,
     how: { condition?: string; hitCondition?: string; logMessage?: string } = {},
   ): Promise<void> {
-    const source = path.resolve('samples/cloudvisor', file);
+    const source = path.join(sample(), file);
     const line =
       readFileSync(source, 'utf8')
         .split('\n')
