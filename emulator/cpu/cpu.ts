@@ -80,6 +80,8 @@ export class Cpu implements Processor {
   readonly interrupts: InterruptSource;
   readonly host: EngineHost;
   nextRip = 0n;
+  /** `exits` took a VM exit since this was cleared. */
+  exited = false;
 
   private readonly translation: Translation;
   private readonly execution: Execution;
@@ -179,8 +181,15 @@ export class Cpu implements Processor {
     return new UnsupportedOperation(description);
   }
 
+  exits(insn: Instruction): boolean {
+    const { virtualization } = this;
+    if (!virtualization.nonRoot || virtualization.instruction(insn) !== ExitKind.Taken) return false;
+    this.exited = true;
+    return true;
+  }
+
   intercept(insn: Instruction): void {
-    if (this.virtualization.nonRoot && this.virtualization.instruction(insn) === ExitKind.Taken) throw this.exitObject;
+    if (this.exits(insn)) throw this.exitObject;
   }
 
   taskSwitch(selector: number, source: 0 | 1 | 2 | 3): never {

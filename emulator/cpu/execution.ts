@@ -62,13 +62,15 @@ export class Execution {
     const helper = this.helpers[name];
     if (!helper) throw cpu.unsupported(`the instruction ${insn.row.mnemonic} (helper '${name}')`);
     cpu.nextRip = this.ripAfter(insn);
+    cpu.exited = false;
     try {
-      if (insn.row.exit !== undefined && ASKED_BEFORE.has(insn.row.exit)) cpu.intercept(insn);
+      if (insn.row.exit !== undefined && ASKED_BEFORE.has(insn.row.exit) && cpu.exits(insn)) return;
       helper(cpu, insn);
     } catch (error) {
       this.unwind(error);
       return;
     }
+    if (cpu.exited) return;
     state.rip = cpu.nextRip;
     state.set64(State.RETIRED, state.get64(State.RETIRED) + 1n);
     finishInstruction(cpu, start, name === 'iret', NO_TRAP.has(name));

@@ -125,6 +125,17 @@ const rows = new Map<number, MsrRow>([
       },
     },
   ],
+  [
+    Msr.IA32_TSC_DEADLINE,
+    {
+      read: (cpu) => cpu.interrupts.tscDeadline ?? 0n,
+      write: (cpu, value) => {
+        if (cpu.interrupts.tscDeadline === undefined) return false;
+        cpu.interrupts.tscDeadline = value;
+        return true;
+      },
+    },
+  ],
   [Msr.IA32_EFER, { read: (cpu) => cpu.state.efer, write: writeEfer }],
   [Msr.IA32_STAR, kept(State.STAR)],
   [Msr.IA32_LSTAR, keptAddress(State.LSTAR)],

@@ -50,10 +50,13 @@ export interface Processor {
   /** The reusable object to throw after a VM exit was taken: nothing of the instruction is committed after it. */
   exitTaken(): Error;
   /**
-   * In VMX non-root operation: asks whether this instruction exits; throws `exitTaken()` when it did. Helpers call it
-   * where the manual places the exit among the instruction's checks (SDM vol. 3, "Relative Priority of Faults and VM
-   * Exits"). The run loop itself asks, before the helper, only for the rules VMX, VMCALL, VMFUNC and GETSEC.
+   * In VMX non-root operation: takes the VM exit of this instruction when its exit rule says so. True: it was taken, and
+   * the helper returns at once. Helpers call it where the manual places the exit among the instruction's checks (SDM
+   * vol. 3, "Relative Priority of Faults and VM Exits"). The run loop itself asks, before the helper, only for the rules
+   * VMX, VMCALL, VMFUNC and GETSEC.
    */
+  exits(insn: Instruction): boolean;
+  /** The same for code below the helper itself: throws `exitTaken()` when the exit was taken. */
   intercept(insn: Instruction): void;
   /**
    * To be called after any change of CR0, CR3, CR4, EFER, CS, SS, RFLAGS.VM or AC, DR0 to DR3, DR7, EPTP, VPID, VMX_ON
@@ -111,6 +114,8 @@ export interface InterruptSource {
   advance(now: number): void;
   /** CR8 / TPR bits 7:4 */
   taskPriority: number;
+  /** IA32_TSC_DEADLINE (SDM vol. 3, 12.5.4.1); absent when the source has no such timer */
+  tscDeadline?: bigint;
 }
 
 export const enum ExitKind {

@@ -49,7 +49,7 @@ const MODES: Record<string, (bench: Bench) => unknown> = {
   '64-bit mode, user': (bench) => bench.longMode().userMode(),
 };
 
-const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 20);
+const ROUNDS = Number(process.env['FUZZ_ROUNDS'] ?? 10);
 
 /** Registers, and the place in the program, at random: so that no loop of faults keeps the rest from being reached */
 function scramble({ cpu }: Bench, random: Random): void {

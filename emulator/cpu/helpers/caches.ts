@@ -12,7 +12,7 @@ import { requirePrivilege } from './operands';
 const invlpg: Helper = (cpu, insn) => {
   if (!insn.isMemory) throw cpu.fault(Vector.UD);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const { state } = cpu;
   const offset = cpu.linear.effectiveAddress(insn);
   const based = cpu.codeSize !== 64 || insn.segment === Number(Segment.FS) || insn.segment === Number(Segment.GS);
@@ -25,7 +25,7 @@ const invlpg: Helper = (cpu, insn) => {
 /** Caches are not modelled: memory is always what was last written. */
 const cacheInstruction: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
 };
 
 /** CMPXCHG16B: #GP(0) when its operand is not aligned to 16 bytes (SDM vol. 2, CMPXCHG8B/CMPXCHG16B). */

@@ -43,14 +43,14 @@ function existing(cpu: Processor, number: number): void {
 const movFromCr: Helper = (cpu, insn) => {
   existing(cpu, insn.reg);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   writeRegister(cpu, insn.rm, registerSize(cpu), readControl(cpu, insn.reg));
 };
 
 const movToCr: Helper = (cpu, insn) => {
   existing(cpu, insn.reg);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const value = BigInt.asUintN(registerSize(cpu) * 8, cpu.state.gpr(insn.rm));
   switch (insn.reg) {
     case 0:
@@ -73,7 +73,7 @@ const movToCr: Helper = (cpu, insn) => {
 
 const clts: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   writeCr0(cpu, cpu.state.cr0 & ~Cr0.TS);
 };
 
@@ -81,13 +81,13 @@ const clts: Helper = (cpu, insn) => {
 const lmsw: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
   const value = cpu.linear.readRm(insn, 2);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   writeCr0(cpu, (cpu.state.cr0 & ~0xen) | (value & 0xfn));
 };
 
 const smsw: Helper = (cpu, insn) => {
   if (cpu.state.cr4 & Cr4.UMIP && cpu.cpl !== 0) throw cpu.fault(Vector.GP, 0);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const value = readControl(cpu, 0);
   if (insn.isMemory) cpu.linear.writeRm(insn, 2, value & 0xffffn);
   else writeRegister(cpu, insn.rm, sizeBytes(insn), value);
@@ -108,7 +108,7 @@ function generalDetect(cpu: Processor): void {
 const movFromDr: Helper = (cpu, insn) => {
   const at = debugRegister(cpu, insn.reg);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   generalDetect(cpu);
   writeRegister(cpu, insn.rm, registerSize(cpu), cpu.state.get64(at));
 };
@@ -116,7 +116,7 @@ const movFromDr: Helper = (cpu, insn) => {
 const movToDr: Helper = (cpu, insn) => {
   const at = debugRegister(cpu, insn.reg);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   generalDetect(cpu);
   let value = BigInt.asUintN(registerSize(cpu) * 8, cpu.state.gpr(insn.rm));
   if (at >= State.DR + 32 && value >> 32n) throw cpu.fault(Vector.GP, 0);

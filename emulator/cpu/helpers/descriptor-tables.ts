@@ -38,7 +38,7 @@ const loadTable =
   (register: number): Helper =>
   (cpu, insn) => {
     requirePrivilege(cpu);
-    cpu.intercept(insn);
+    if (cpu.exits(insn)) return;
     const size = baseBytes(insn);
     const at = cpu.linear.operandAddress(insn, 2 + size);
     const limit = cpu.linear.read(at, 2);
@@ -53,7 +53,7 @@ const storeTable =
   (register: number): Helper =>
   (cpu, insn) => {
     denyUserMode(cpu);
-    cpu.intercept(insn);
+    if (cpu.exits(insn)) return;
     const size = baseBytes(insn);
     const at = cpu.linear.operandAddress(insn, 2 + size, Access.Write);
     cpu.linear.check(at, 2 + size, Access.Write);
@@ -66,7 +66,7 @@ const storeSelector =
   (cpu, insn) => {
     requireProtectedMode(cpu);
     denyUserMode(cpu);
-    cpu.intercept(insn);
+    if (cpu.exits(insn)) return;
     const value = BigInt(cpu.state.segmentSelector(segment));
     if (insn.isMemory) cpu.linear.writeRm(insn, 2, value);
     else writeRegister(cpu, insn.rm, sizeBytes(insn), value);
@@ -75,7 +75,7 @@ const storeSelector =
 const lldt: Helper = (cpu, insn) => {
   requireProtectedMode(cpu);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const selector = Number(cpu.linear.readRm(insn, 2));
   if (isNull(selector)) {
     cpu.state.setSegment(Segment.LDTR, nullSegment(selector));
@@ -91,7 +91,7 @@ const lldt: Helper = (cpu, insn) => {
 const ltr: Helper = (cpu, insn) => {
   requireProtectedMode(cpu);
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const selector = Number(cpu.linear.readRm(insn, 2));
   if (isNull(selector)) throw cpu.fault(Vector.GP, 0);
   const descriptor = globalDescriptor(cpu, selector);

@@ -150,7 +150,7 @@ function checkInterruptFlag(cpu: Processor): void {
 
 const hlt: Helper = (cpu, insn) => {
   if (cpu.cpl !== 0) throw cpu.fault(Vector.GP, 0);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   cpu.state.set32(State.ACTIVITY, 1);
 };
 

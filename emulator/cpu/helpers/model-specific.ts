@@ -14,7 +14,7 @@ const RBX = 3;
 const LOW = 0xffffffffn;
 
 const cpuid: Helper = (cpu, insn) => {
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const { state } = cpu;
   const number = Number(state.gpr(RAX) & LOW);
   const row = cpuidLeaf(number, Number(state.gpr(RCX) & LOW));
@@ -32,7 +32,7 @@ const cpuid: Helper = (cpu, insn) => {
 
 const rdmsr: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const value = readMsr(cpu, Number(cpu.state.gpr(RCX) & LOW));
   if (value === undefined) throw cpu.fault(Vector.GP, 0);
   setPair(cpu, value);
@@ -40,7 +40,7 @@ const rdmsr: Helper = (cpu, insn) => {
 
 const wrmsr: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   const { state } = cpu;
   const value = ((state.gpr(RDX) & LOW) << 32n) | (state.gpr(RAX) & LOW);
   if (!writeMsr(cpu, Number(state.gpr(RCX) & LOW), value)) throw cpu.fault(Vector.GP, 0);
@@ -58,13 +58,13 @@ function checkTimeStamp(cpu: Processor): void {
 
 const rdtsc: Helper = (cpu, insn) => {
   checkTimeStamp(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   setPair(cpu, cpu.tsc);
 };
 
 const rdtscp: Helper = (cpu, insn) => {
   checkTimeStamp(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   setPair(cpu, cpu.tsc);
   cpu.state.setGpr(RCX, cpu.state.get64(State.TSC_AUX) & LOW);
 };
@@ -72,7 +72,7 @@ const rdtscp: Helper = (cpu, insn) => {
 /** No performance counters are announced, so every counter number is invalid (SDM vol. 2, RDPMC). */
 const rdpmc: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   throw cpu.fault(Vector.GP, 0);
 };
 

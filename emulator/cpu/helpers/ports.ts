@@ -35,7 +35,7 @@ const input: Helper = (cpu, insn) => {
   const size = accessSize(insn);
   const port = portNumber(cpu, insn);
   checkPermission(cpu, port, size);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   writeRegister(cpu, RAX, size, BigInt(cpu.ports.read(port, size) >>> 0));
 };
 
@@ -43,7 +43,7 @@ const output: Helper = (cpu, insn) => {
   const size = accessSize(insn);
   const port = portNumber(cpu, insn);
   checkPermission(cpu, port, size);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   cpu.ports.write(port, size, Number(BigInt.asUintN(size * 8, cpu.state.gpr(RAX))));
 };
 
@@ -74,7 +74,7 @@ const ins: Helper = (cpu, insn) => {
   const size = accessSize(insn);
   const port = portNumber(cpu, insn);
   checkPermission(cpu, port, size);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   stringStep(cpu, insn, RDI, (offset) => {
     const at = cpu.linear.segmentAddress(Segment.ES, offset, size, Access.Write);
     cpu.linear.check(at, size, Access.Write);
@@ -86,7 +86,7 @@ const outs: Helper = (cpu, insn) => {
   const size = accessSize(insn);
   const port = portNumber(cpu, insn);
   checkPermission(cpu, port, size);
-  cpu.intercept(insn);
+  if (cpu.exits(insn)) return;
   stringStep(cpu, insn, RSI, (offset) => {
     const at = cpu.linear.segmentAddress(insn.segment, offset, size);
     cpu.ports.write(port, size, Number(cpu.linear.read(at, size)));

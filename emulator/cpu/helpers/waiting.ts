@@ -1,7 +1,7 @@
 import { Vector } from '../../arch/exceptions';
 import type { Helper, HelperTable } from '../processor';
 
-const pause: Helper = (cpu, insn) => cpu.intercept(insn);
+const pause: Helper = (cpu, insn) => void cpu.exits(insn);
 
 /** Instructions whose feature CPUID does not announce, and UD0 to UD2. */
 const undefinedInstruction: Helper = (cpu) => {
