@@ -30,15 +30,28 @@ export class ActiveSession implements vscode.Disposable {
     return active?.type === debugType ? active : undefined;
   }
 
-  /** The selected frame, undefined while the machine runs. */
-  get frameId(): number | undefined {
-    const item = vscode.debug.activeStackItem;
-    return item instanceof vscode.DebugStackFrame && item.session === this.session ? item.frameId : undefined;
+  /**
+   * The selected frame. VS Code selects none where no source is known: then the innermost one of the selected thread.
+   * Rejects while the machine runs.
+   */
+  async frameId(): Promise<number> {
+    const item = this.stackItem;
+    if (item instanceof vscode.DebugStackFrame) return item.frameId;
+    const threadId = await this.threadId();
+    const { stackFrames } = await this.send<{ stackFrames: { id: number }[] }>('stackTrace', { threadId, levels: 1 });
+    return first(stackFrames, 'the vCPU has no frame').id;
   }
 
-  get threadId(): number | undefined {
+  /** The selected thread, else the first. */
+  async threadId(): Promise<number> {
+    if (this.stackItem) return this.stackItem.threadId;
+    const { threads } = await this.send<{ threads: { id: number }[] }>('threads', {});
+    return first(threads, 'the machine has no vCPU').id;
+  }
+
+  private get stackItem(): vscode.DebugStackFrame | vscode.DebugThread | undefined {
     const item = vscode.debug.activeStackItem;
-    return item && item.session === this.session ? item.threadId : undefined;
+    return item?.session === this.session ? item : undefined;
   }
 
   readonly request: Request = <Name extends keyof Requests>(name: Name, args: Requests[Name][0]) =>
@@ -53,4 +66,10 @@ export class ActiveSession implements vscode.Disposable {
   dispose(): void {
     vscode.Disposable.from(...this.subscriptions, this.switched, this.updated).dispose();
   }
+}
+
+function first<T>(items: readonly T[], otherwise: string): T {
+  const [item] = items;
+  if (!item) throw new Error(otherwise);
+  return item;
 }

@@ -17,15 +17,8 @@ async function continueTo(
   request: keyof Requests & `undervisor/continue${string}`,
 ): Promise<void> {
   try {
-    await active.request(request, { threadId: active.threadId ?? (await firstThread(active)) });
+    await active.request(request, { threadId: await active.threadId() });
   } catch (error) {
     void vscode.window.showErrorMessage(error instanceof Error ? error.message : String(error));
   }
-}
-
-async function firstThread(active: ActiveSession): Promise<number> {
-  const { threads } = await active.send<{ threads: { id: number }[] }>('threads', {});
-  const thread = threads[0];
-  if (!thread) throw new Error('The machine has no vCPU.');
-  return thread.id;
 }

@@ -45,8 +45,8 @@ async function translate(
   active: ActiveSession,
   { expression, space }: { expression: string; space: NonNullable<TranslateArguments['space']> },
 ): Promise<readonly TreeNode[]> {
-  const frameId = active.frameId;
-  if (frameId === undefined) return [];
+  // Rejects while the machine runs: the view is empty then.
+  const frameId = await active.frameId();
   try {
     const address = literalAddress(expression) ?? (await evaluate(active, expression, frameId));
     if (!address) return [failureNode(`${expression} is not an address`)];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import * as vscode from 'vscode';
+import { exceptionFilters } from '../../../debug-adapter/breakpoints/exceptions';
 import type { LayersResponse } from '../../../debug-adapter/protocol/requests';
 import type { Exports } from '../../../extension/extension';
 import type { TreeNode } from '../../../extension/views/model/node';
@@ -48,16 +49,14 @@ export class Debuggee {
     if (message.event === 'output') this.output.push((message.body as DebugProtocol.OutputEvent['body']).output);
   }
 
-  /** The next stop that no one has asked for yet, once VS Code has a frame selected for it. */
+  /** The next stop that no one has asked for yet, once VS Code has selected its vCPU or a frame of it. */
   async stopped(): Promise<DebugProtocol.StoppedEvent['body']> {
     const stop = await until('a stop', () => {
       assert.ok(!this.ended, `the session ended:\n${this.output.join('')}`);
       return this.stops[this.seen];
     });
     this.seen++;
-    await until('the selected frame', () =>
-      vscode.debug.activeStackItem instanceof vscode.DebugStackFrame ? true : undefined,
-    );
+    await until('the selected vCPU', () => vscode.debug.activeStackItem);
     return stop;
   }
 
@@ -69,7 +68,6 @@ export class Debuggee {
 
   /** Sets exception breakpoints by the words that the Breakpoints view shows. */
   async stopAt(...labels: string[]): Promise<void> {
-    const { exceptionFilters } = await import('../../../debug-adapter/breakpoints/exceptions');
     const filters = labels.map((label) => {
       const found = exceptionFilters.find((row) => row.label === label);
       assert.ok(found, `no filter "${label}"`);
@@ -94,6 +92,7 @@ export class Debuggee {
   async end(): Promise<void> {
     await vscode.debug.stopDebugging(this.session);
     await until('the end of the session', () => (this.ended ? true : undefined));
+    await until('VS Code to be without a session', () => (vscode.debug.activeDebugSession ? undefined : true));
     vscode.Disposable.from(...this.subscriptions).dispose();
   }
 }

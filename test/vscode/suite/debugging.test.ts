@@ -77,7 +77,8 @@ describe('debugging samples/cloudvisor', () => {
     const after = (await debuggee.stack())[0];
     assert.notDeepEqual([after?.name, after?.line], [before?.name, before?.line]);
     assert.ok(after?.source?.path, 'no source');
-    const document = await vscode.workspace.openTextDocument(after.source.path);
+    // VS Code makes a URI of the path on its way here.
+    const document = await vscode.workspace.openTextDocument(vscode.Uri.parse(after.source.path));
     assert.ok(document.lineCount >= after.line);
   });
 });
