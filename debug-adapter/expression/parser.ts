@@ -74,7 +74,7 @@ class Parser {
     if (token.kind === 'end') {
       return new ExpressionError(`${what ?? 'The expression is incomplete'}, but it ends.`, token.at);
     }
-    const found = 'text' in token ? `"${token.text}"` : `a ${token.kind}`;
+    const found = 'text' in token ? `"${token.text}"` : token.kind === 'string' ? 'a string' : 'a number';
     return new ExpressionError(what === undefined ? `Unexpected ${found}.` : `${what}, not ${found}.`, token.at);
   }
 

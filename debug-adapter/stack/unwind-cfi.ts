@@ -1,7 +1,7 @@
 import type { CallFrameRow, RegisterRule } from '../symbols/call-frame-program';
 import { type ExpressionContext, evaluateNumber } from '../symbols/dwarf-expression';
 import { registerNumbers } from '../symbols/register-numbers';
-import { type CallerStep, type UnwindInput, readWord } from './unwind';
+import { type CallerStep, type UnwindInput, readWord } from './unwind-step';
 
 /** The caller by call frame information (DWARF 5, 6.4); undefined when the image has none for this place. */
 export function callerByCallFrames(input: UnwindInput): CallerStep | undefined {

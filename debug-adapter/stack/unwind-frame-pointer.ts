@@ -1,10 +1,10 @@
 import { registerNumbers } from '../symbols/register-numbers';
-import { type CallerStep, type UnwindInput, readWord } from './unwind';
+import { type CallerStep, type UnwindInput, readWord } from './unwind-step';
 
 /**
  * The caller without call frame information, as in plain assembly. In this order:
- * - the function has not set up a frame pointer (it stands at its entry, or it never does) and the word at the stack
- *   pointer is a return address: behind a CALL, in a known image;
+ * - the function has not set up a frame pointer (it stands at its entry, or it never does) or is about to return, and the
+ *   word at the stack pointer is a return address: behind a CALL, in a known image;
  * - the frame pointer leads to a saved one, with the return address above it.
  * A guess that leads to no known code ends the walk.
  */
@@ -49,6 +49,7 @@ export function callerByFramePointer(input: UnwindInput): CallerStep {
 function frameSetup(input: UnwindInput): 'none' | 'pushed' | 'done' {
   const entry = input.set.functionAt(input.lookup)?.entry;
   if (entry === undefined) return 'done';
+  if (input.lookup === input.pc && isReturn(input.memory(input.pc, 2))) return 'none';
   const code = input.memory(entry, 12);
   let at = code[0] === 0xf3 && code[1] === 0x0f && code[2] === 0x1e ? 4 : 0;
   if (code[at] !== 0x55) return 'none';
@@ -60,6 +61,12 @@ function frameSetup(input: UnwindInput): 'none' | 'pushed' | 'done' {
   const isMove = (code[move] === 0x89 && code[move + 1] === 0xe5) || (code[move] === 0x8b && code[move + 1] === 0xec);
   if (!isMove) return 'none';
   return distance <= BigInt(at) ? 'pushed' : 'done';
+}
+
+/** RET, RET imm16, and RET behind a REP prefix, as some compilers pad it */
+function isReturn(code: Uint8Array): boolean {
+  const opcode = code[0] === 0xf3 ? code[1] : code[0];
+  return opcode === 0xc3 || opcode === 0xc2;
 }
 
 /** Whether the bytes before the address are a near CALL: E8 rel32, or FF /2 with its possible lengths (SDM vol. 2A) */

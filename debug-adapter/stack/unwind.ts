@@ -1,38 +1,16 @@
 import type { Frame, FunctionSymbol, MemoryReader, RegisterValues, SourcePlace } from '../symbols/api';
-import { littleEndian } from '../symbols/bytes';
 import { InlinedCall, Subprogram } from '../symbols/functions';
 import type { LoadedProgram, ProgramSet } from '../symbols/program-set';
 import { registerNumbers } from '../symbols/register-numbers';
 import { callerByCallFrames } from './unwind-cfi';
 import { callerByFramePointer } from './unwind-frame-pointer';
+import type { CallerStep, UnwindInput } from './unwind-step';
 
 export interface UnwindOptions {
   /** Of the code that runs: 8 in 64-bit mode, 4 in 32-bit mode. Default 8 */
   readonly addressSize?: 4 | 8;
   /** Physical frames at most. Default 256 */
   readonly limit?: number;
-}
-
-/** A caller as a method of unwinding finds it; `stop` says why there is none. */
-export type CallerStep =
-  | {
-      readonly registers: RegisterValues;
-      readonly cfa: bigint;
-      readonly by: 'cfi' | 'frame pointer';
-      /** The caller was interrupted, so its pc is not behind a call */
-      readonly interrupted: boolean;
-    }
-  | { readonly stop: string; readonly cfa?: bigint };
-
-/** What the methods need to know of one physical frame. */
-export interface UnwindInput {
-  readonly set: ProgramSet;
-  readonly image: LoadedProgram | undefined;
-  readonly pc: bigint;
-  readonly lookup: bigint;
-  readonly registers: RegisterValues;
-  readonly memory: MemoryReader;
-  readonly addressSize: 4 | 8;
 }
 
 /**
@@ -125,10 +103,4 @@ function viewsOf(image: LoadedProgram | undefined, lookup: bigint): View[] {
   const f: FunctionSymbol | undefined = image.functionAt(lookup);
   const name = f?.name ?? image.symbolAt(lookup)?.name;
   return [{ name, place, inlined: false, scope: undefined }];
-}
-
-/** An address in memory, undefined where it cannot be read */
-export function readWord(memory: MemoryReader, address: bigint, size: 4 | 8): bigint | undefined {
-  const bytes = memory(BigInt.asUintN(size * 8, address), size);
-  return bytes.length < size ? undefined : littleEndian(bytes.subarray(0, size));
 }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { Evaluator } from '../../debug-adapter/expression/evaluator';
 import { unwind } from '../../debug-adapter/stack/unwind';
-import type { Frame } from '../../debug-adapter/symbols/api';
+import type { Frame, MemoryReader } from '../../debug-adapter/symbols/api';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
 import { registersByNumber } from '../../debug-adapter/symbols/register-numbers';
 import { type Compiled, compile, variants } from './compiled';
@@ -93,6 +93,21 @@ function compareVariables(
   check(what, mine.join('\n'), others.join('\n'));
 }
 
+/** Memory and registers of a stop; what the program cannot write comes from its file. */
+function stateOf(stop: Stop, code: MemoryReader) {
+  const parts = stop.memory.map(([start, hex]) => ({
+    start: BigInt(start),
+    bytes: new Uint8Array(Buffer.from(hex, 'hex')),
+  }));
+  const live = memoryOf(parts);
+  const memory: MemoryReader = (address, length) => {
+    const bytes = live(address, length);
+    return bytes.length > 0 ? bytes : code(address, length);
+  };
+  const registers = (name: string) => (stop.registers[name] === undefined ? undefined : BigInt(stop.registers[name]));
+  return { memory, registers };
+}
+
 function compare(compiled: Compiled, stops: readonly Stop[]): { frames: number; inlined: number } {
   const set = new ProgramSet();
   set.add(compiled.program);
@@ -101,16 +116,7 @@ function compare(compiled: Compiled, stops: readonly Stop[]): { frames: number; 
   let frames = 0;
   let inlined = 0;
   for (const [n, stop] of stops.entries()) {
-    const parts = stop.memory.map(([start, hex]) => ({
-      start: BigInt(start),
-      bytes: new Uint8Array(Buffer.from(hex, 'hex')),
-    }));
-    const live = memoryOf(parts);
-    const memory = (address: bigint, length: number) => {
-      const bytes = live(address, length);
-      return bytes.length > 0 ? bytes : code(address, length);
-    };
-    const registers = (name: string) => (stop.registers[name] === undefined ? undefined : BigInt(stop.registers[name]));
+    const { memory, registers } = stateOf(stop, code);
     const stack = unwind(set, registersByNumber(registers), memory);
     const where = `stop ${n} at 0x${BigInt(stop.registers['rip']!).toString(16)}`;
     if (stack.length !== stop.frames.length) {
@@ -138,4 +144,37 @@ describe('stacks, arguments and locals of a running program equal gdb', () => {
       if (!flags.includes('-O0')) assert(inlined > 0, 'no inlined frame was met');
     });
   }
+});
+
+describe('stacks without call frame information', () => {
+  const plainCode = [
+    '-static',
+    '-fno-pie',
+    '-fno-asynchronous-unwind-tables',
+    '-fno-unwind-tables',
+    '-fcf-protection=none',
+  ];
+
+  /** Callers by frame pointers up to main, whose own caller has call frame information again */
+  function checkNames(compiled: Compiled, stops: readonly Stop[]): void {
+    const set = new ProgramSet();
+    set.add(compiled.program);
+    const code = imageMemory(compiled.program);
+    for (const stop of stops) {
+      const { memory, registers } = stateOf(stop, code);
+      const ours = unwind(set, registersByNumber(registers), memory);
+      const names = (list: readonly { name?: string | null | undefined; pc: bigint | string }[]) =>
+        list.map((f) => `${f.name} 0x${BigInt(f.pc).toString(16)}`);
+      const end = stop.frames.findIndex((f) => f.name === 'main') + 1;
+      assert(end > 0, 'gdb lost main');
+      assert.deepEqual(names(ours).slice(0, end), names(stop.frames).slice(0, end));
+      assert(ours.slice(0, end).some((f) => f.unwoundBy === 'frame pointer'));
+    }
+  }
+
+  it('frame pointers lead to main from every instruction, also in a prologue', () => {
+    const compiled = compile(['shapes.c'], ['-O0', ...plainCode]);
+    assert.equal(compiled.program.hasDebugInformation, false);
+    checkNames(compiled, stopsOf(compiled.file, 150, 1));
+  });
 });
