@@ -26,6 +26,7 @@ export const Msr = {
   IA32_FS_BASE: 0xc0000100,
   IA32_GS_BASE: 0xc0000101,
   IA32_KERNEL_GS_BASE: 0xc0000102,
+  IA32_TSC_DEADLINE: 0x6e0,
   IA32_TSC_AUX: 0xc0000103,
 } as const;
 

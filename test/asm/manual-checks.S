@@ -205,6 +205,39 @@ test:
   ltr %ax
   OUTCOME
 
+  CASE "the timer in TSC-deadline mode; the deadline is disarmed when it expired"
+  movl $0xfee00000 + P + W + 0x10, %eax
+  movq %rax, window_table + 8
+  movl $0x1ff, WINDOW + 0x10f0
+  movl $0x40062, WINDOW + 0x1320
+  rdtsc
+  movl %eax, %esi
+  movl %edx, %edi
+  movl $0x6e0, %ecx
+  ATTEMPT
+  movl %esi, %eax
+  movl %edi, %edx
+  addl $2000000, %eax
+  adcl $0, %edx
+  wrmsr
+  sti
+  hlt
+  cli
+  OUTCOME
+  cli
+  movl $0, WINDOW + 0x10b0
+  rdmsr
+  SHOW rax
+  SHOW rdx
+  rdtsc
+  subl %esi, %eax
+  sbbl %edi, %edx
+  cmpl $2000000, %eax
+  setae %al
+  movzbl %al, %eax
+  SHOW rax
+  SHOW rdx
+
   CASE "compatibility mode: beyond the limit, to read-only data, from execute-only code, through a null selector"
   FAR_JUMP KERNEL_CODE32, beyond_limit
   FAR_JUMP KERNEL_CODE32, at_limit
