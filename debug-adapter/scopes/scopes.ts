@@ -37,7 +37,8 @@ export function scopesOf(entry: StackEntry, debuggee: Debuggee, format?: ValueFo
         { name: 'Locals', hint: 'locals', expensive: false, container: values((e) => e.locals()) },
       );
     }
-    if (entry.frame.image) rows.push({ name: 'Globals', expensive: true, container: values((e) => e.globals()) });
+    if (entry.frame.image?.program.hasDebugInformation)
+      rows.push({ name: 'Globals', expensive: true, container: values((e) => e.globals()) });
   }
   rows.push(
     { name: 'Registers', hint: 'registers', expensive: false, container: generalRegisters(context) },

@@ -79,7 +79,7 @@ export class Router {
       const args = checked(request.command, request.arguments, found.shape);
       const body = await (found.handle as (args: unknown, reply: Reply) => unknown)(args, {
         command: request.command,
-        after: (task) => after.push(task),
+        after: (task) => void after.push(task),
       });
       this.respond(request, undefined, body);
     } catch (error) {

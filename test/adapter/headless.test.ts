@@ -93,6 +93,21 @@ describe('headless run of the sample', () => {
     assert.deepEqual((await run({ program: SAMPLE })).rows, rows);
   }).timeout(120_000);
 
+  it('is the same however it is cut into slices', async () => {
+    const launch = await resolveLaunch({ program: SAMPLE }, nodeEnvironment.files);
+    const debuggee = await load(launch, nodeEnvironment);
+    let state = 12345;
+    for (;;) {
+      state = (state * 1103515245 + 12345) % 2 ** 31;
+      if (debuggee.advance(1 + (state % (state % 7 === 0 ? 3 : 300_000))).why === 'ended') break;
+    }
+    const [end] = kind(rows, 'end');
+    assert.equal(debuggee.machine.instructions, end?.instructions);
+    assert.equal(debuggee.machine.stateHash(), end?.stateHash);
+    assert.equal(debuggee.pages.total, kind(rows, 'page').length);
+    assert.equal(debuggee.exits.total, kind(rows, 'exit').length);
+  }).timeout(120_000);
+
   it('ends at the limit of instructions, which is no success', async () => {
     const limited = await run({ program: SAMPLE }, 1_000_000);
     const [end] = kind(limited.rows, 'end');

@@ -12,7 +12,11 @@ export class Client {
   /** Index in `events` up to which events have been waited for */
   private taken = 0;
 
-  constructor(environment: Environment) {
+  /** `watch` sees every message in both directions. */
+  constructor(
+    environment: Environment,
+    private readonly watch: (direction: '->' | '<-', message: object) => void = () => undefined,
+  ) {
     this.session = new DebugSession(environment, (message) => this.receive(message));
   }
 
@@ -27,7 +31,9 @@ export class Client {
     const seq = this.seq++;
     return new Promise((resolve) => {
       this.waiting.set(seq, resolve);
-      this.session.receive({ seq, type: 'request', command, arguments: args });
+      const message = { seq, type: 'request', command, arguments: args };
+      this.watch('->', message);
+      this.session.receive(message);
     });
   }
 
@@ -58,6 +64,7 @@ export class Client {
   }
 
   private receive(message: DebugProtocol.ProtocolMessage): void {
+    this.watch('<-', message);
     if (message.type === 'response') {
       const response = message as DebugProtocol.Response;
       this.waiting.get(response.request_seq)?.(response);
