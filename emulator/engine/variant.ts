@@ -31,18 +31,37 @@ export interface Variant {
   readonly key: string;
 }
 
+const REPEAT: readonly RepeatPrefix[] = ['none', 'rep', 'repne'];
+const FORMS: readonly MemoryForm[] = ['none', 'base', 'index', 'general', 'segmented'];
+const variants = new Map<number, Variant>();
+
+/** Two bits for a size of 16, 32 or 64 */
+const sizeBits = (size: number): number => (size === 64 ? 2 : size === 32 ? 1 : 0);
+
 /** The variant of an instruction with a meaning. */
 export function variantOf(instruction: Instruction, stackSize: AddressWidth, near: boolean): Variant {
-  const { row, rep, repne } = instruction;
+  const { row, codeSize, addressSize, rep, repne } = instruction;
   const operandSize = instruction.operandSize === 8 ? 32 : instruction.operandSize;
-  const repeatPrefix = row.repeatable ? (repne ? 'repne' : rep ? 'rep' : 'none') : 'none';
-  return makeVariant(row, operandSize, memoryForm(instruction), {
-    longMode: instruction.codeSize === 64,
-    addressSize: instruction.addressSize,
-    stackSize,
-    repeatPrefix,
-    near,
-  });
+  const repeat = row.repeatable ? (repne ? 2 : rep ? 1 : 0) : 0;
+  const form = memoryForm(instruction);
+  let code = row.id * 8 + form;
+  code = code * 4 + sizeBits(operandSize);
+  code = code * 4 + sizeBits(addressSize);
+  code = code * 4 + sizeBits(stackSize);
+  code = code * 4 + repeat;
+  code = code * 4 + (codeSize === 64 ? 1 : 0) + (near ? 2 : 0);
+  let variant = variants.get(code);
+  if (!variant) {
+    variant = makeVariant(row, operandSize, FORMS[form] ?? 'none', {
+      longMode: codeSize === 64,
+      addressSize,
+      stackSize,
+      repeatPrefix: REPEAT[repeat] ?? 'none',
+      near,
+    });
+    variants.set(code, variant);
+  }
+  return variant;
 }
 
 export interface VariantAttributes {
@@ -113,11 +132,12 @@ function operandShape(code: string, operandSize: 16 | 32 | 64, memory: MemoryFor
   }
 }
 
-function memoryForm(instruction: Instruction): MemoryForm {
-  if (!instruction.isMemory) return 'none';
-  if (instruction.codeSize !== 64) return 'segmented';
-  if (instruction.addressSize !== 64 || instruction.segment >= 4) return 'general';
-  return instruction.index < 0 ? 'base' : 'index';
+/** Index into FORMS */
+function memoryForm(instruction: Instruction): number {
+  if (!instruction.isMemory) return 0;
+  if (instruction.codeSize !== 64) return 4;
+  if (instruction.addressSize !== 64 || instruction.segment >= 4) return 3;
+  return instruction.index < 0 ? 1 : 2;
 }
 
 export const hasRelativeTarget = (row: InstructionRow): boolean =>

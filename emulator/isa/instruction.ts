@@ -2,6 +2,7 @@ import type { InstructionRow } from './row';
 
 /** How code is decoded: default operand and address size (SDM vol. 1, 3.6). */
 export type CodeSize = 16 | 32 | 64;
+export type AddressSize = 16 | 32 | 64;
 
 /**
  * One decoded instruction. Made by the decoder once; helpers, the disassembler and views read it.
