@@ -74,9 +74,10 @@ export class Runner {
     if (this.verb) throw new Error('the machine runs already');
     this.verb = verb;
     this.pauseWanted = false;
+    this.refreshStops();
     defer(() => {
       if (this.outcome) this.finish(() => this.listener.ended(this.outcome as Outcome));
-      else this.guarded(() => this.resume(undefined));
+      else this.guarded(() => this.take(verb.next()) && this.slice());
     });
   }
 
@@ -97,51 +98,25 @@ export class Runner {
     this.debuggee.setStops(own && this.verb ? new Set([...user, ...own]) : user);
   }
 
-  private resume(arrival: Arrival | undefined): void {
-    const { verb } = this;
-    if (!verb) return;
-    const next = arrival ? verb.next(arrival) : verb.next();
-    if (next.done) {
-      this.stop(next.value);
-      return;
-    }
-    this.go = next.value;
-    this.left = this.go.limit ?? Infinity;
-    this.refreshStops();
-    this.slice(this.deadline ?? clock() + SLICE_MS);
-  }
-
-  /** End of the slice that is being used up by a verb of many short goes */
-  private deadline: number | undefined;
-
-  private slice(until: number): void {
-    this.deadline = until;
+  /** Runs until the verb is done or the time is up; then the event loop gets its turn. */
+  private slice(): void {
+    const end = clock() + SLICE_MS;
     while (this.verb) {
       const arrival = this.advance();
-      if (!this.verb) break;
-      if (arrival) {
-        // Not recursive for ever: a verb of a thousand single steps would fill the stack.
-        if (!this.nextGo(arrival)) break;
-      }
-      if (this.pauseWanted) {
-        this.stop({ reason: 'pause' });
-        break;
-      }
-      if (clock() >= until) {
-        this.deadline = undefined;
+      if (!this.verb || (arrival && !this.take(this.verb.next(arrival)))) return;
+      if (this.pauseWanted) this.stop({ reason: 'pause' });
+      else if (clock() >= end) {
         this.listener.progress();
-        defer(() => this.guarded(() => this.slice(clock() + SLICE_MS)));
+        defer(() => this.guarded(() => this.slice()));
         return;
       }
     }
-    this.deadline = undefined;
   }
 
-  /** Gives the verb its arrival and takes the next go; false when it is done. */
-  private nextGo(arrival: Arrival): boolean {
-    const next = this.verb?.next(arrival);
-    if (!next || next.done) {
-      if (next) this.stop(next.value);
+  /** What the verb says next: true = how to go on, false = it is done and the machine has stopped. */
+  private take(next: IteratorResult<Go, Done>): boolean {
+    if (next.done) {
+      this.stop(next.value);
       return false;
     }
     const stopsChanged = next.value.stops !== this.go.stops;
@@ -172,9 +147,11 @@ export class Runner {
     }
     if (result.why === 'breakpoint') {
       const done = this.user.decide(machine.running(result.vcpu), result.linear);
-      if (done) this.stop(done);
-      else if (this.go.stops?.has(result.linear)) return { why: 'stop', linear: result.linear };
-      return undefined;
+      if (done) {
+        this.stop(done);
+        return undefined;
+      }
+      if (this.go.stops?.has(result.linear)) return { why: 'stop', linear: result.linear };
     }
     return this.event ?? (this.left <= 0 ? { why: 'limit' } : undefined);
   }
