@@ -20,6 +20,7 @@ const MANY = 300;
 const ROUNDS = 3;
 const SLICE = 1_000_000;
 const VM_EXIT = 'vmexit';
+const KERNELS = ['alu', 'copy', 'recursion', 'sha256', 'quicksort', 'bytecode', 'matrix', VM_EXIT];
 /**
  * What is promised, as a ratio of two engines in one run. `guest` and `bochs-guest` run the kernels in VMX non-root operation
  * under EPT, which QEMU's translator cannot. Of the kernels the geometric mean counts; `vmexit` is a round trip by VMCALL.
@@ -131,14 +132,16 @@ async function measure(elf, names, log) {
     run: () => runHere(createMachine, elf, repeat, words, translator),
   });
   const engines = {
-    interpreter: here(FEW, names, false),
+    interpreter: here(MANY, names, false),
     translator: here(MANY, names, true),
     guest: here(MANY, guest, true),
   };
-  if (which('qemu-system-x86_64')) {
+  const absent = [which('qemu-system-x86_64') ? undefined : 'not installed: qemu-system-x86_64', bochsMissing()];
+  for (const missing of absent.filter(Boolean)) log(`without a comparison (${missing})`);
+  if (!absent[0]) {
     engines.qemu = { repeat: MANY, words: names, run: () => runQemu(elf, MANY, names) };
   }
-  if (!bochsMissing()) {
+  if (!absent[1]) {
     engines.bochs = { repeat: FEW, words: names, run: () => runInBochs(elf, FEW, names) };
     engines['bochs-guest'] = { repeat: FEW, words: guest, run: () => runInBochs(elf, FEW, guest) };
   }
@@ -208,6 +211,9 @@ const check = process.argv.includes('--check');
 const at = words.indexOf('--json');
 const json = at >= 0 ? words.splice(at, 2)[1] : undefined;
 if (at >= 0 && !json) throw new Error('--json needs a file name');
+for (const word of words) {
+  if (!KERNELS.includes(word)) throw new Error(`no kernel "${word}". There are: ${KERNELS.join(', ')}`);
+}
 const [elf] = buildSample(sample, pickToolchain());
 if (!existsSync(elf)) throw new Error(`${elf} was not built`);
 const rows = rowsOf(await measure(elf, words, (text) => console.error(text)));
