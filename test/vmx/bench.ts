@@ -26,6 +26,7 @@ export const BITMAP_B = 0x7000n;
 export const PDPT_PAE = 0x8000n;
 export const EPT_ROOT = 0x9000n;
 const PML4 = 0xa000n;
+const LOW_MEMORY = 0xc000n;
 const PDPT = 0xb000n;
 
 export const HOST_RIP = 0x10_0000n;
@@ -138,9 +139,15 @@ export class VmxBench {
     });
     if (!vmx) throw new Error('the processor did not make its VT-x');
     this.vmx = vmx;
+    this.powerUp();
+  }
+
+  private powerUp(): void {
+    for (let at = 0n; at < LOW_MEMORY; at += 8n) this.write64(at, 0n);
     this.cpu.reset();
     this.enterLongMode();
     for (const region of [VMXON_REGION, VMCS_REGION, OTHER_VMCS]) this.write32(region, VMCS_REVISION);
+    for (const records of [this.failures, this.exits, this.entries, this.flushes]) records.length = 0;
   }
 
   get state() {
@@ -209,11 +216,21 @@ export class VmxBench {
   /** VMXON, VMCLEAR and VMPTRLD, with a VMCS whose entry succeeds: a 64-bit guest. */
   static ready(interrupts?: InterruptSource): VmxBench {
     const bench = new VmxBench(interrupts);
-    bench.pointer('VMXON', VMXON_REGION);
-    bench.pointer('VMCLEAR', VMCS_REGION);
-    bench.pointer('VMPTRLD', VMCS_REGION);
-    writeValidVmcs(bench.vmcs);
+    bench.prepareEntry();
     return bench;
+  }
+
+  /** As `ready` makes it, without a new machine */
+  restart(): void {
+    this.powerUp();
+    this.prepareEntry();
+  }
+
+  private prepareEntry(): void {
+    this.pointer('VMXON', VMXON_REGION);
+    this.pointer('VMCLEAR', VMCS_REGION);
+    this.pointer('VMPTRLD', VMCS_REGION);
+    writeValidVmcs(this.vmcs);
   }
 
   launch(): HelperOutcome {
