@@ -7,17 +7,8 @@ import type { BinaryOperator } from './syntax';
 export type Scalar =
   { readonly type: IntegerType; readonly value: bigint } | { readonly type: FloatType; readonly value: number };
 
-/** Conversion rank among types of one size (C17, 6.3.1.1), by the names of compilers and of BuiltinTypes */
-const RANK: Readonly<Record<string, number>> = {
-  'long long int': 3,
-  'long long unsigned int': 3,
-  'long long': 3,
-  'unsigned long long': 3,
-  'long int': 2,
-  'long unsigned int': 2,
-  long: 2,
-  'unsigned long': 2,
-};
+/** Conversion rank among types of one size (C17, 6.3.1.1) */
+const RANK: Readonly<Record<string, number>> = { 'long long': 3, 'unsigned long long': 3, long: 2, 'unsigned long': 2 };
 
 /** Integer promotion (C17, 6.3.1.1): what is narrower than int, and a bit field that fits, becomes int. */
 export function promote(type: IntegerType, builtin: BuiltinTypes, bitSize?: number): IntegerType {

@@ -92,6 +92,8 @@ class Formatter {
     if (t.kind !== 'array') return '';
     const element = t.element();
     const count = t.count ?? 0;
+    // Without a length there is only the place, as of a flexible member.
+    if (count === 0 && value.address !== undefined) return this.place(value.address, element);
     if (this.letter === undefined || this.letter === 's') {
       const text = this.characters(value, element, count);
       if (text !== undefined) return text;
@@ -120,21 +122,28 @@ class Formatter {
     return `{${parts.join(', ')}}`;
   }
 
-  /** How many elements from `start` on have the same bytes. Looks no further than a page of the largest array. */
+  /** How many elements from `start` on have the same bytes, as far as they can be read and up to a megabyte */
   private repeats(value: Value, element: Type, start: number, count: number): number {
     const size = sizeOf(element);
     if (size === 0) return 1;
-    const most = Math.min(count - start, Math.max(REPEATS, Math.floor(65536 / size)));
-    let bytes: Uint8Array;
+    const most = Math.min(count - start, Math.max(REPEATS, Math.floor(2 ** 20 / size)));
+    // Most runs are short: begin with little.
+    for (let look = Math.min(most, REPEATS * 2); ; look = Math.min(most, look * 16)) {
+      const bytes = this.readable(value, start * size, look * size);
+      let end = size;
+      while (end < bytes.length && bytes[end] === bytes[end - size]) end++;
+      const same = Math.max(1, Math.floor(end / size));
+      if (same < look || look === most) return same;
+    }
+  }
+
+  private readable(value: Value, offset: number, length: number): Uint8Array {
     try {
-      bytes = value.bytes(start * size, most * size);
+      return value.bytes(offset, length);
     } catch (error) {
-      if (error instanceof ExpressionError) return 1;
+      if (error instanceof ExpressionError) return new Uint8Array(0);
       throw error;
     }
-    let end = size;
-    while (end < bytes.length && bytes[end] === bytes[end - size]) end++;
-    return Math.floor(end / size);
   }
 
   /** Text of an array of plain `char`, or of byte-sized integers that hold nothing but text */
@@ -153,12 +162,15 @@ class Formatter {
 
   private pointer(value: Value): string {
     const t = value.bare;
-    const address = value.integer();
+    return this.place(value.integer(), t.kind === 'pointer' ? t.target() : t);
+  }
+
+  /** An address with its symbol, and the string there when characters are there */
+  private place(address: bigint, target: Type): string {
     const text = this.withSymbol(address);
-    const target = t.kind === 'pointer' ? bare(t.target()) : undefined;
-    const isText = target?.kind === 'integer' && target.size === 1 && target.shown === 'character';
-    if (!isText || address === 0n) return text;
-    const string = this.stringAt(address, target.name === 'char' || this.letter === 's');
+    const t = bare(target);
+    if (t.kind !== 'integer' || t.size !== 1 || t.shown !== 'character' || address === 0n) return text;
+    const string = this.stringAt(address, t.name === 'char' || this.letter === 's');
     return string === undefined ? text : `${text} ${string}`;
   }
 

@@ -1,6 +1,6 @@
 import { type FloatType, type IntegerType, type Type, VOID } from './types';
 
-/** C's own types with the sizes of the System V ABIs: LP64 for 8-byte addresses, ILP32 for 4. Names as gdb writes them; DWARF has gcc's ("long int"). */
+/** C's own types with the sizes of the System V ABIs: LP64 for 8-byte addresses, ILP32 for 4. */
 export class BuiltinTypes {
   readonly int = integer('int', 4, true);
   readonly unsignedInt = integer('unsigned int', 4, false);

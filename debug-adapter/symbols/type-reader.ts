@@ -143,7 +143,18 @@ export class TypeReader {
   }
 }
 
-function baseType(name: string, size: number, encoding: number): Type {
+/** gcc's names in the words of C: "long unsigned int" is "unsigned long" */
+function plainName(name: string): string {
+  const words = name.split(' ');
+  const unsigned = words.includes('unsigned');
+  const rest = words.filter(
+    (w) => w !== 'unsigned' && !(w === 'int' && words.some((x) => x === 'long' || x === 'short')),
+  );
+  return (unsigned ? ['unsigned', ...rest] : rest).join(' ');
+}
+
+function baseType(given: string, size: number, encoding: number): Type {
+  const name = plainName(given);
   if (encoding === Encoding.Float) return { kind: 'float', name, size };
   const signed = encoding === Encoding.Signed || encoding === Encoding.SignedChar;
   const character = encoding === Encoding.SignedChar || encoding === Encoding.UnsignedChar || encoding === Encoding.Utf;
@@ -184,8 +195,9 @@ function elementCount(dimension: Entry): number | undefined {
   if (count?.kind === 'constant') return Number(count.value);
   const upper = dimension.read(At.UpperBound);
   if (upper?.kind !== 'constant') return undefined;
-  // gcc writes the bound of `int a[0]` as -1.
-  const bound = upper.signed || upper.size === 0 ? upper.value : BigInt.asIntN(upper.size * 8, upper.value);
+  // gcc writes the bound of `int a[0]` as -1; in one or two bytes all ones are a bound of 255 or 65535.
+  const minusOne = upper.signed || upper.size === 0 || upper.size >= 4;
+  const bound = minusOne ? BigInt.asIntN(upper.size === 4 ? 32 : 64, upper.value) : upper.value;
   const last = bound === -1n ? -1n : upper.value;
   return Number(last) - (dimension.number(At.LowerBound) ?? 0) + 1;
 }

@@ -101,7 +101,7 @@ describe('evaluator', () => {
     assert.match(e.evaluate('$pc').text, /^0x401000/);
     assert.equal(e.evaluate('*(char *)($rsp - $rsp + (long)&letter)').text, "113 'q'");
     // A variable hides a register of its name.
-    assert.equal(e.evaluate('sh').typeName, 'short int');
+    assert.equal(e.evaluate('sh').typeName, 'short');
   });
 
   it('assignments become write requests', () => {

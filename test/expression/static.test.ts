@@ -148,6 +148,15 @@ RED == 0
 READ | WRITE
 LOW
 HIGH
+octets[255]
+few
+tailed
+tailed.tail
+sizeof(octets)
+sizeof(many)
+sizeof(few)
+sizeof(nothing)
+sizeof(tailed)
 add
 &add
 *add
@@ -271,7 +280,7 @@ describe('expressions over globals equal gdb', () => {
     set.add(compiled.program);
     const place = { memory: imageMemory(compiled.program), registers: () => undefined, frame: undefined };
     const evaluator = new Evaluator(set, place);
-    assert.equal(evaluator.evaluate('digest').text, '{0xde, 0xad, 0x00, 0x01, 0x02, 0x03}');
+    assert.equal(evaluator.evaluate('digest').text, '{0xff, 0xad, 0x00, 0x01, 0x02, 0x03}');
     assert.equal(evaluator.evaluate('text').text, '"text"');
     assert.match(evaluator.evaluate('raw').text, /^0x[0-9a-f]+ <digest>$/);
     assert.match(evaluator.evaluate('spoken').text, /^0x[0-9a-f]+ <text> "text"$/);
@@ -295,7 +304,7 @@ describe('expressions over globals equal gdb', () => {
 
   it('types are named alike', () => {
     const compiled = compile(['shapes.c'], variants[0]!);
-    const names = ['machine', 'machine.p', 'matrix', '&matrix', 'rows', 'table', 'machine.op', 'words', 'mixed', 'factory',
+    const names = ['machine', 'machine.p', 'matrix', 'octets', 'many', 'few', 'nothing', 'tailed.tail', '&matrix', 'rows', 'table', 'machine.op', 'words', 'mixed', 'factory',
       'add', '&add', 'main', 'vp', 'opaque', 'where', 'yes', 'very', 'ipp', '*ip@3', 'huge', 'us + us',
       'unnamed', 'machine.title', '&words[1]', 'level', '1ull', '&machine.p[1]', 'wide', '*rows', '&rows']; // prettier-ignore
     const typeOf = (e: Evaluator, x: string) => e.evaluate(x).typeName.replace(/\{\.\.\.\}/, '{...}');

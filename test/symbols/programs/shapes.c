@@ -66,7 +66,10 @@ int (*(*factory)(int, char *))(void);
 struct { int a; char b; } unnamed = { 5, 'b' };
 union { float f; unsigned bits; } pun = { .f = 1.0f };
 int zeroes[64];
-unsigned char digest[6] = { 0xde, 0xad, 0, 1, 2, 3 };
+unsigned char octets[256];
+short many[65536], few[255], nothing[0];
+struct tailed { int n; char tail[]; } tailed = { 7 };
+unsigned char digest[6] = { 0xff, 0xad, 0, 1, 2, 3 };
 unsigned char text[8] = "text";
 unsigned char *raw = digest, *spoken = text;
 
@@ -115,6 +118,6 @@ int main(int argc, char **argv)
   bytes[3] = (unsigned char)r;
   bytes[4] = (unsigned char)(words[0][0] + ratio + half + wide + yes + letter + sc + sh + us + negative + positive + l + ul + (long)very);
   bytes[6] = (unsigned char)((long)ipp + (long)vp + (long)rows + none + odd + cached + level + strange + where + (long)opaque);
-  bytes[7] = (unsigned char)((long)mixed + (long)factory + unnamed.a + pun.bits + zeroes[1] + raw[1] + spoken[1]);
+  bytes[7] = (unsigned char)((long)mixed + (long)factory + unnamed.a + pun.bits + zeroes[1] + raw[1] + spoken[1] + octets[1] + many[1] + few[1] + (long)nothing + tailed.n);
   return r == 3 ? yes : 2;
 }
