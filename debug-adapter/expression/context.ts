@@ -33,7 +33,9 @@ export class Context {
   /** A register by DWARF number in the frame's image */
   registerByNumber(number: number): { name: string; value: bigint } | undefined {
     const name = registerNumbers(this.image?.program.addressSize ?? this.addressSize).names[number];
-    const value = this.place.frame?.registers.get(number);
+    // Frames number registers by the mode that the code runs in, which may differ from the image's.
+    const own = name === undefined ? -1 : registerNumbers(this.addressSize).names.indexOf(name);
+    const value = this.place.frame?.registers.get(own);
     return name === undefined || value === undefined ? undefined : { name, value };
   }
 }

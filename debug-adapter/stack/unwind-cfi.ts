@@ -8,6 +8,8 @@ export function callerByCallFrames(input: UnwindInput): CallerStep | undefined {
   const { image, registers, memory, addressSize } = input;
   if (!image) return undefined;
   const { program } = image;
+  // 32-bit code in a 64-bit image (a boot stub): the registers are numbered otherwise than in the image's information.
+  if (program.addressSize !== addressSize) return undefined;
   const row = program.guard(() => program.callFrames().rowAt(image.toLink(input.lookup)), undefined);
   if (!row) return undefined;
   const context: ExpressionContext = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ExpressionError } from '../../debug-adapter/expression/api';
 import { Evaluator } from '../../debug-adapter/expression/evaluator';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
-import { type Compiled, compile, gdb, variants } from '../symbols/compiled';
+import { type Compiled, compile, gdb, variants, variants32 } from '../symbols/compiled';
 import { imageMemory } from '../symbols/image-memory';
 
 /** Expressions over globals, whose values gdb reads from the same file. */
@@ -264,6 +264,18 @@ describe('expressions over globals equal gdb', () => {
   for (const flags of variants) {
     it(flags.join(' '), () => {
       const compiled = compile(['shapes.c'], flags);
+      check(
+        compiled,
+        EXPRESSIONS,
+        (e, x) => e.evaluate(x).completeText,
+        (x) => `output ${x}`,
+      );
+    });
+  }
+
+  for (const flags of variants32) {
+    it(flags.join(' '), () => {
+      const compiled = compile(['shapes.c', 'start.c'], flags);
       check(
         compiled,
         EXPRESSIONS,

@@ -92,3 +92,16 @@ export function gdb(file: string, commands: readonly string[]): string[] {
 export const variants: readonly (readonly string[])[] = ['-gdwarf-4', '-gdwarf-5'].flatMap((version) =>
   ['-O0', '-Og', '-O2'].map((level) => [version, level, '-static', '-fno-pie']),
 );
+
+/** The same for i386, without a C library; with start.c */
+export const variants32: readonly (readonly string[])[] = ['-O0', '-O2'].map((level) => [
+  '-m32',
+  '-gdwarf-5',
+  level,
+  '-static',
+  '-nostdlib',
+  '-ffreestanding',
+  '-fno-pie',
+  '-no-pie',
+  '-fno-stack-protector',
+]);

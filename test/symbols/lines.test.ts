@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { InlinedCall, Subprogram } from '../../debug-adapter/symbols/functions';
 import { normalizePath } from '../../debug-adapter/symbols/paths';
 import type { Program } from '../../debug-adapter/symbols/program';
-import { type Compiled, compile, compileClang, gdb, temporary, tool, variants } from './compiled';
+import { type Compiled, compile, compileClang, gdb, temporary, tool, variants, variants32 } from './compiled';
 
 /** Every address at which a row of the line table starts, and the one behind it */
 function addressesOf(program: Program): bigint[] {
@@ -116,6 +116,12 @@ describe('lines equal gdb and addr2line', () => {
   }
   for (const level of ['-O0', '-Og', '-O2']) {
     it(`clang ${level}`, () => checkLines(compileClang(['shapes.c', 'start.c'], [level, '-gdwarf-5'])));
+  }
+});
+
+describe('lines of i386 programs equal gdb and addr2line', () => {
+  for (const flags of variants32) {
+    it(flags.join(' '), () => checkLines(compile(['shapes.c', 'start.c'], flags)));
   }
 });
 

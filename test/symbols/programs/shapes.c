@@ -49,7 +49,11 @@ int negative = -17;
 unsigned positive = 4000000000u;
 long l = -1;
 unsigned long ul = ~0ul;
+#ifdef __SIZEOF_INT128__
 __int128 very = (__int128)1 << 100;
+#else
+long long very = 1ll << 50;
+#endif
 int *ip = &matrix[1][2];
 int **ipp = &ip;
 void *vp = &machine;
