@@ -10,6 +10,7 @@ import { Field, Pseudo, RECORD_SIZE, ResolveKind } from './record';
 import { RecordWriter } from './record-writer';
 import { RunDecoder } from './run-decoder';
 import { Scratch, Stop } from './scratch';
+import { RegionVisits } from './region-visits';
 import { isNonCanonicalFault, toStackFault } from './stack-fault';
 import { Translator } from './translator/translator';
 
@@ -29,11 +30,12 @@ export class Engine implements EngineControl {
   private readonly decoder: RunDecoder;
   private readonly modes: Modes;
   private readonly translator: Translator;
+  private readonly visits = new RegionVisits();
   private untilSample = SAMPLE_INTERVAL;
   private breakpoints: ReadonlySet<bigint> = new Set();
   private current: Instruction | undefined;
   translatorEnabled = true;
-  hotThreshold = 300_000;
+  hotThreshold = 1_000_000;
   readonly statistics: EngineStatistics = {
     interpreted: 0,
     translated: 0,
@@ -93,20 +95,22 @@ export class Engine implements EngineControl {
       this.cache.recycle();
       if (!this.cache.hasRoom) this.dropAll();
       this.modes.update();
-      if (this.translates && this.translator.canEnter(left)) {
-        const before = left;
-        left = this.translator.run(left);
-        this.retire(before - left);
-        this.statistics.translated += before - left;
-        if (before !== left) skip = undefined;
-        if (left === 0) return EngineExit.Budget;
-      }
+      const passing = this.visits.passing();
+      view.setInt32(Scratch.PASS_REGIONS, passing ? 1 : 0, true);
       view.setInt32(State.FAULT, 0, true);
       view.setInt32(Scratch.STOP, Stop.Budget, true);
       view.setInt32(Scratch.RECORD, 0, true);
       let record = this.handlers.code.find(this.rip);
       if (record === 0) {
         if (this.stop === Stop.Fault) return EngineExit.Fault;
+        continue;
+      }
+      if (!passing && skip !== Stop.Region && this.stopsFor(record, Stop.Region)) {
+        const executed = this.translate(left);
+        left -= executed;
+        if (left === 0) return EngineExit.Budget;
+        // Where nothing was executed the interpreter goes on, past the entry.
+        skip = executed === 0 ? Stop.Region : undefined;
         continue;
       }
       if (skip !== undefined && this.stopsFor(record, skip)) record += RECORD_SIZE;
@@ -116,6 +120,7 @@ export class Engine implements EngineControl {
       left -= executed;
       this.retire(executed);
       this.statistics.interpreted += executed;
+      if (passing) this.visits.interpreted(executed);
       this.untilSample -= executed;
       const stoppedAt = view.getInt32(Scratch.RECORD, true);
       if (stoppedAt !== 0) this.cache.storeRip(stoppedAt);
@@ -136,14 +141,22 @@ export class Engine implements EngineControl {
           return EngineExit.Breakpoint;
         case Stop.Region:
           this.sample();
-          // Interpreted when the region cannot be entered after all.
-          skip = Stop.Region;
           break;
         case Stop.ArenaFull:
           this.dropAll();
           break;
       }
     }
+  }
+
+  /** Runs translated code from State.RIP if its region can be entered; returns the instructions executed. */
+  private translate(left: number): number {
+    if (!this.translates || !this.translator.canEnter(left)) return 0;
+    const executed = left - this.translator.run(left);
+    this.retire(executed);
+    this.statistics.translated += executed;
+    this.visits.visited(executed);
+    return executed;
   }
 
   private get rip(): bigint {
@@ -184,7 +197,8 @@ export class Engine implements EngineControl {
 
   private stopsFor(record: number, stop: Stop): boolean {
     const { view } = this;
-    if (view.getInt32(record + Field.HANDLER, true) !== (Pseudo.Exit as number)) return false;
+    const handler = view.getInt32(record + Field.HANDLER, true);
+    if (handler !== (Pseudo.Exit as number) && handler !== (Pseudo.RegionEntry as number)) return false;
     return view.getInt32(record + Field.IMMEDIATE, true) === (stop as number);
   }
 

@@ -4,8 +4,8 @@ import { FunctionBuilder } from '../wasm/function-builder';
 import { encodeModule, type FunctionType } from '../wasm/module';
 import { I32, I64, Op } from '../wasm/opcodes';
 import { type HandlerFrame, InterpreterContext } from './interpreter-context';
-import { Field, Pseudo } from './record';
-import { Scratch } from './scratch';
+import { Field, Pseudo, RECORD_SIZE } from './record';
+import { Scratch, Stop } from './scratch';
 import type { Variant } from './variant';
 
 /**
@@ -161,6 +161,14 @@ function generateRun(hot: readonly Variant[]): FunctionBuilder {
   const pseudo: Record<Exclude<Pseudo, Pseudo.Count>, () => void> = {
     [Pseudo.Exit]: () => {
       f.store32(i32(Scratch.STOP), f.load32(record, Field.IMMEDIATE));
+      leaveBefore();
+    },
+    [Pseudo.RegionEntry]: () => {
+      f.if(f.load32(i32(Scratch.PASS_REGIONS)));
+      uncounted();
+      goTo(f.add(record, i32(RECORD_SIZE)));
+      f.end();
+      f.store32(i32(Scratch.STOP), i32(Stop.Region));
       leaveBefore();
     },
     [Pseudo.NextPage]: () => {

@@ -32,6 +32,8 @@ export const Field = {
 export const enum Pseudo {
   /** Stops with the reason in IMMEDIATE */
   Exit,
+  /** Stops with Stop.Region unless Scratch.PASS_REGIONS is set; the instruction follows */
+  RegionEntry,
   /** Goes on at the RIP in IMMEDIATE: the page ends here */
   NextPage,
   /** Goes on at the record in LINK */

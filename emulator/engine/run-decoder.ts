@@ -69,7 +69,9 @@ export class RunDecoder {
       const stop = this.stopAt(page, offset);
       const record = take((stop === undefined ? 0 : 1) + (instruction ? 1 : CROSSING_RECORDS));
       cache.setRecordAt(page, offset, record);
-      if (stop !== undefined) writer.pseudo(record, Pseudo.Exit, offset, 0, BigInt(stop));
+      if (stop !== undefined) {
+        writer.pseudo(record, stop === Stop.Region ? Pseudo.RegionEntry : Pseudo.Exit, offset, 0, BigInt(stop));
+      }
       const own = stop === undefined ? record : record + RECORD_SIZE;
       this.decoded++;
       if (!instruction) {

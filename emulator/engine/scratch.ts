@@ -8,6 +8,8 @@ export const Scratch = {
   STOP: ENGINE_SCRATCH + 4,
   /** i32: identity of the mode that is running (see mode.ts) */
   MODE: ENGINE_SCRATCH + 8,
+  /** i32: not zero when the interpreter is to pass the entries of translated regions */
+  PASS_REGIONS: ENGINE_SCRATCH + 0xc,
   /** i64 x 2: linear address of a fetch = (RIP + base) & mask */
   LINEAR_BASE: ENGINE_SCRATCH + 0x10,
   LINEAR_MASK: ENGINE_SCRATCH + 0x18,

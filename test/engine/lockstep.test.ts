@@ -70,10 +70,9 @@ describe('translator in lockstep with the interpreter', function () {
         assert.deepEqual(results[0], { why: 'ended', outcome: { kind: 'exit-port', code: 0 } });
         break;
       }
-      const [off, normal, eager] = machines.map((m) => m.statistics);
+      const [off, , eager] = machines.map((m) => m.statistics);
       assert.equal(off!.translated, 0);
       assert.ok(eager!.translated > eager!.interpreted / 4, `eager: only ${eager!.translated} translated`);
-      assert.ok(eager!.translated >= normal!.translated);
     });
   }
 });
