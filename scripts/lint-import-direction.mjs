@@ -27,7 +27,10 @@ export const importDirection = {
       if (!source.startsWith('.')) {
         if (source === 'vscode' && house < 2) context.report({ node, message: `${from[0]} must not import vscode` });
         if (source.startsWith('node:') && house < 2 && !from.includes('edge') && !from.includes('node'))
-          context.report({ node, message: `${from[0]} must run in a browser worker: Node modules only in edge/ or node/` });
+          context.report({
+            node,
+            message: `${from[0]} must run in a browser worker: Node modules only in edge/ or node/`,
+          });
         return;
       }
       const to = path.relative(root, path.resolve(path.dirname(context.filename), source)).split(path.sep);
@@ -36,7 +39,8 @@ export const importDirection = {
       if (house === 0 && target === 0) {
         const [a, b] = [floorOf(from[1]), floorOf(to[1])];
         if (a < 0) context.report({ node, message: `emulator/${from[1]} stands on no floor; add it to the rule` });
-        else if (b > a) context.report({ node, message: `emulator/${from[1]} must not import emulator/${to[1]} above it` });
+        else if (b > a)
+          context.report({ node, message: `emulator/${from[1]} must not import emulator/${to[1]} above it` });
       }
     };
     return {
