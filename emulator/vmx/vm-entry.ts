@@ -16,8 +16,9 @@ import { hostPhysical } from '../memory/address';
 import { Segment, State } from '../memory/layout';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
-import { CONTROL_CHECKS, firstFailure, GUEST_STATE_CHECKS, HOST_STATE_CHECKS, type EntryCheck } from './entry-checks';
 import { EntryContext } from './entry-checks/context';
+import { EntryRules } from './entry-checks/groups';
+import type { EntryCheck } from './entry-checks/row';
 import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
 import { CR0_UNTOUCHED } from './host-state';
 import { loadMsrArea } from './msr-areas';
@@ -50,6 +51,7 @@ const failValid = (error: number): EntryOutcome => ({ kind: 'fail-valid', error 
 /** VM entries of one processor (SDM vol. 3, chapter 27), in the manual's phases. */
 export class VmEntry {
   private readonly context: EntryContext;
+  private readonly rules = new EntryRules();
 
   constructor(private readonly core: VmxCore) {
     this.context = new EntryContext(core);
@@ -61,7 +63,7 @@ export class VmEntry {
     const refused = this.basicChecks(launch) ?? this.checkControlsAndHost();
     if (refused !== undefined) return failValid(refused);
     const nmiBlocked = (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI) !== 0;
-    const failure = firstFailure(GUEST_STATE_CHECKS, this.context);
+    const failure = this.rules.guestFailure(this.context);
     if (failure) {
       const reason = ExitReason.ENTRY_FAILURE_GUEST_STATE;
       this.report(failure, undefined, reason);
@@ -101,9 +103,9 @@ export class VmEntry {
   /** SDM vol. 3, 27.2: error numbers 7 and 8 */
   private checkControlsAndHost(): number | undefined {
     this.context.load();
-    const control = firstFailure(CONTROL_CHECKS, this.context);
+    const control = this.rules.controlFailure(this.context);
     if (control) return this.refuse(control, VmInstructionError.ENTRY_INVALID_CONTROLS);
-    const host = firstFailure(HOST_STATE_CHECKS, this.context);
+    const host = this.rules.hostFailure(this.context);
     return host && this.refuse(host, VmInstructionError.ENTRY_INVALID_HOST_STATE);
   }
 

@@ -100,12 +100,14 @@ const isVmcsRegion = (physical: PhysicalMemory, region: HostPhysicalAddress): bo
  */
 export class Vmcs {
   private readonly view: DataView;
+  private readonly words: Int32Array;
   /** wasm address of the region; -1 when there is no current VMCS */
   private base = -1;
   private address = NO_VMCS;
 
   constructor(private readonly physical: PhysicalMemory) {
     this.view = physical.memory.view;
+    this.words = physical.memory.i32;
   }
 
   /** Binds to a region; NO_VMCS unbinds. The region must be RAM (VMPTRLD has read its revision there). */
@@ -146,6 +148,25 @@ export class Vmcs {
 
   set64(slot: number, value: bigint): void {
     this.view.setBigUint64(this.base + slot, value, true);
+  }
+
+  /** Whether the slots hold these values, low and high half of each */
+  equal(slots: readonly number[], values: Int32Array): boolean {
+    const { words, base } = this;
+    for (let i = 0; i < slots.length; i++) {
+      const at = (base + (slots[i] ?? 0)) >>> 2;
+      if (words[at] !== values[i * 2] || words[at + 1] !== values[i * 2 + 1]) return false;
+    }
+    return true;
+  }
+
+  copy(slots: readonly number[], values: Int32Array): void {
+    const { words, base } = this;
+    slots.forEach((slot, i) => {
+      const at = (base + slot) >>> 2;
+      values[i * 2] = words[at] ?? 0;
+      values[i * 2 + 1] = words[at + 1] ?? 0;
+    });
   }
 
   /** VMREAD: `offset` from `vmcsFieldOffset`, not 0 */

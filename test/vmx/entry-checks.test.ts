@@ -3,7 +3,8 @@ import { PHYSICAL_ADDRESS_BITS } from '../../emulator/arch/address-width';
 import { ENTRY_CHECKS } from '../../emulator/vmx';
 import { CONTROL_CHECKS, EntryContext, GUEST_STATE_CHECKS, HOST_STATE_CHECKS } from '../../emulator/vmx/entry-checks';
 import { ACCEPTED } from './accepted';
-import { GUEST_RIP, HOST_RIP, VmxBench, ZF } from './bench';
+import { ExitKind } from '../../emulator/cpu/processor';
+import { GUEST_RIP, HOST_RIP, instruction, VmxBench, ZF } from './bench';
 import { VIOLATIONS } from './violations';
 
 const QUALIFICATIONS: Readonly<Record<string, bigint>> = {
@@ -68,6 +69,26 @@ describe('VM-entry checks (SDM vol. 3, 27.2 and 27.3)', () => {
       assert.equal(bench.failures[0]?.check, violation.hiddenBy ?? row.id);
       assert.equal(bench.failures[0]?.field, row.fields[0]);
       assert.equal(bench.failures[0]?.value, bench.get(row.fields[0]));
+    });
+  }
+});
+
+describe('VM-entry checks of a VMCS that was entered before', () => {
+  const bench = VmxBench.ready();
+  for (const row of ENTRY_CHECKS) {
+    const violation = VIOLATIONS[row.id];
+    if (!violation) continue;
+    it(`${row.id} is found by VMRESUME after an entry that passed`, () => {
+      bench.restart();
+      bench.launch();
+      assert.equal(bench.vmx.instruction(instruction('CPUID', 'cpuid', {}, 'CPUID')), ExitKind.Taken);
+      assert.deepEqual(bench.failures, []);
+      violation.break(bench);
+      bench.simple('VMRESUME');
+      assert.deepEqual(
+        bench.failures.map(({ check }) => check),
+        [violation.hiddenBy ?? row.id],
+      );
     });
   }
 });
