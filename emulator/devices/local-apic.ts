@@ -1,6 +1,7 @@
 import type { InterruptSource } from '../cpu/processor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import type { MmioRange } from '../memory/bus';
+import { AcceptedInterrupts } from './accepted-interrupts';
 import type { ApicBus, ApicMessage } from './apic-bus';
 import {
   APIC_VERSION,
@@ -16,7 +17,6 @@ import {
 } from './apic-registers';
 import { ApicTimer } from './apic-timer';
 import type { Device, StateReader, StateWriter } from './device';
-import { VectorSet } from './vector-set';
 
 const APIC_BASE_ENABLE = 0x800n;
 const APIC_BASE_ADDRESS = 0xffffff000n;
@@ -43,10 +43,8 @@ export interface LocalApicWiring {
 export class LocalApic implements MmioRange, InterruptSource, Device {
   readonly name = 'local APIC';
   readonly timer: ApicTimer;
-  private readonly requests = new VectorSet();
-  private readonly inService = new VectorSet();
+  private readonly accepted = new AcceptedInterrupts();
   private readonly lvt = new Map<number, number>();
-  private taskPriorityRegister = 0;
   private spurious = 0xff;
   private logicalDestination = 0;
   private destinationFormat = 0xffffffff;
@@ -54,8 +52,6 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
   private commandHigh = 0;
   private errors = 0;
   private latchedErrors = 0;
-  /** Cached answer of pendingVector for this APIC's own vectors */
-  private deliverable = -1;
 
   constructor(private readonly wiring: LocalApicWiring) {
     this.timer = new ApicTimer(wiring.clock, wiring.tscBase);
@@ -93,7 +89,6 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     const at = Number(offset);
     if (size !== 4 || at & 15) return;
     this.writeRegister(at, Number(value));
-    this.evaluate();
     this.wiring.attention();
   }
 
@@ -101,10 +96,10 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     if (at >= (ApicRegister.InService as number) && at < (ApicRegister.ErrorStatus as number)) {
       const set =
         at < (ApicRegister.TriggerMode as number)
-          ? this.inService
+          ? this.accepted.inService
           : at < (ApicRegister.InterruptRequest as number)
             ? undefined
-            : this.requests;
+            : this.accepted.requests;
       // Every source here is edge-triggered: TMR stays zero.
       return set?.word((at >>> 4) & 7) ?? 0;
     }
@@ -114,9 +109,9 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
       case ApicRegister.Version:
         return APIC_VERSION;
       case ApicRegister.TaskPriority:
-        return this.taskPriorityRegister;
+        return this.accepted.taskPriority;
       case ApicRegister.ProcessorPriority:
-        return this.processorPriority;
+        return this.accepted.processorPriority;
       case ApicRegister.ArbitrationPriority:
       case ApicRegister.RemoteRead:
       case ApicRegister.EndOfInterrupt:
@@ -152,10 +147,10 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
   private writeRegister(at: number, value: number): void {
     switch (at as ApicRegister) {
       case ApicRegister.TaskPriority:
-        this.taskPriorityRegister = value & 0xff;
+        this.accepted.taskPriority = value & 0xff;
         return;
       case ApicRegister.EndOfInterrupt:
-        this.endOfInterrupt();
+        this.accepted.end();
         return;
       case ApicRegister.LogicalDestination:
         this.logicalDestination = (value & 0xff000000) >>> 0;
@@ -214,41 +209,24 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
 
   // --- Acceptance and delivery (12.8) ---
 
-  private get processorPriority(): number {
-    const serving = Math.max(this.inService.highest(), 0) & 0xf0;
-    return (this.taskPriorityRegister & 0xf0) >= serving ? this.taskPriorityRegister : serving;
-  }
-
-  private evaluate(): void {
-    const vector = this.requests.highest();
-    this.deliverable = vector >= 0 && (vector & 0xf0) > (this.processorPriority & 0xf0) ? vector : -1;
-  }
-
   /** A fixed interrupt arrives. */
   accept(vector: number): void {
     if (vector < 16) {
       this.error(ESR_RECEIVE_ILLEGAL_VECTOR);
       return;
     }
-    this.requests.add(vector);
-    this.evaluate();
+    this.accepted.accept(vector);
     this.wiring.attention();
   }
 
   pendingVector(): number {
-    if (this.deliverable >= 0 && this.enabled) return this.deliverable;
+    if (this.accepted.deliverable >= 0 && this.enabled) return this.accepted.deliverable;
     // The 8259's vector is known only after its acknowledge cycle; any vector number stands for "some".
     return this.externalWanted() ? this.spurious & LVT_VECTOR : -1;
   }
 
   acknowledge(): number {
-    if (this.deliverable >= 0 && this.enabled) {
-      const vector = this.deliverable;
-      this.requests.remove(vector);
-      this.inService.add(vector);
-      this.evaluate();
-      return vector;
-    }
+    if (this.accepted.deliverable >= 0 && this.enabled) return this.accepted.acknowledge();
     return this.externalWanted() ? this.wiring.externalAcknowledge() : this.spurious & LVT_VECTOR;
   }
 
@@ -260,18 +238,12 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     return !(lint0 & LVT_MASKED) && ((lint0 >>> 8) & 7) === (Delivery.ExtInt as number);
   }
 
-  private endOfInterrupt(): void {
-    const vector = this.inService.highest();
-    if (vector >= 0) this.inService.remove(vector);
-  }
-
   get taskPriority(): number {
-    return this.taskPriorityRegister >>> 4;
+    return this.accepted.taskPriority >>> 4;
   }
 
   set taskPriority(value: number) {
-    this.taskPriorityRegister = (value & 15) << 4;
-    this.evaluate();
+    this.accepted.taskPriority = (value & 15) << 4;
   }
 
   // --- Timer ---
@@ -357,25 +329,21 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
 
   /** Power-up and INIT state (12.4.7.1) */
   reset(): void {
-    this.requests.clear();
-    this.inService.clear();
+    this.accepted.reset();
     this.timer.reset();
     this.lvt.clear();
     for (let at: number = ApicRegister.LvtThermal; at <= (ApicRegister.LvtError as number); at += 16)
       this.lvt.set(at, LVT_MASKED);
-    this.taskPriorityRegister = 0;
     this.spurious = 0xff;
     this.logicalDestination = 0;
     this.destinationFormat = 0xffffffff;
     this.commandLow = this.commandHigh = 0;
     this.errors = this.latchedErrors = 0;
-    this.evaluate();
   }
 
   save(out: StateWriter): void {
-    for (const set of [this.requests, this.inService]) for (const word of set.words) out.u32(word);
+    this.accepted.save(out);
     for (const value of this.lvt.values()) out.u32(value);
-    out.u32(this.taskPriorityRegister);
     out.u32(this.spurious);
     out.u32(this.logicalDestination);
     out.u32(this.destinationFormat);
@@ -387,9 +355,8 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
   }
 
   restore(from: StateReader): void {
-    for (const set of [this.requests, this.inService]) for (let i = 0; i < 8; i++) set.words[i] = from.u32();
+    this.accepted.restore(from);
     for (const at of this.lvt.keys()) this.lvt.set(at, from.u32());
-    this.taskPriorityRegister = from.u32();
     this.spurious = from.u32();
     this.logicalDestination = from.u32();
     this.destinationFormat = from.u32();
@@ -398,6 +365,5 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     this.errors = from.u32();
     this.latchedErrors = from.u32();
     this.timer.restore(from);
-    this.evaluate();
   }
 }
