@@ -54,12 +54,13 @@ async function readDescription(path: string, files: FileSource): Promise<Partial
   return description;
 }
 
-/** Reads a file for the user: a failure says which file and why. */
-export async function readFile(files: FileSource, path: string): Promise<Uint8Array> {
+/** Reads a file for the user: a failure says which file and why, and the command that would make it when one is known. */
+export async function readFile(files: FileSource, path: string, build?: string): Promise<Uint8Array> {
   try {
     return await files.read(path);
   } catch (error) {
-    throw userError(`cannot read ${path}: ${messageOf(error)}`);
+    const advice = build === undefined ? '' : `. It is made by: ${build}`;
+    throw userError(`cannot read ${path}: ${messageOf(error)}${advice}`);
   }
 }
 

@@ -15,7 +15,8 @@ import { layerNameOf, readFile, type ResolvedLaunch } from './description';
  */
 export async function load(launch: ResolvedLaunch, environment: Environment): Promise<Debuggee> {
   const { files } = environment;
-  const kernel = await readFile(files, launch.program);
+  const read = (file: string) => readFile(files, file, launch.build);
+  const kernel = await read(launch.program);
   const sets = new Map<string, ProgramSet>();
   const open = (bytes: Uint8Array, file: string, layer: string, bias: bigint): Image => {
     const program = openProgram(bytes, file);
@@ -26,14 +27,14 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
   const images = [open(kernel, launch.program, launch.layer, 0n)];
   const modules: { name: string; bytes: Uint8Array; commandLine?: string }[] = [];
   for (const { file, layer, commandLine } of launch.modules ?? []) {
-    const bytes = await readFile(files, file);
+    const bytes = await read(file);
     // Its command line, by which the program that boots finds it, is the layer's name unless another is given.
     modules.push({ name: layer ?? baseName(file), bytes, ...(commandLine === undefined ? {} : { commandLine }) });
     // A module may be anything (a disk, a configuration): only one that names a layer has to be an image.
     if (layer !== undefined || looksLikeElf(bytes)) images.push(open(bytes, file, layer ?? layerNameOf(file), 0n));
   }
   for (const { file, layer, bias } of launch.symbols ?? []) {
-    images.push(open(await readFile(files, file), file, layer, parseBias(bias)));
+    images.push(open(await read(file), file, layer, parseBias(bias)));
   }
   const configuration: MachineConfiguration = {
     memory: launch.memory,

@@ -50,6 +50,11 @@ describe('bad input leaves a clear message and a live adapter', () => {
   it('missing module', () =>
     refuses({ program: good(), modules: [{ file: 'gone.elf' }] }, /gone\.elf: there is no such file/));
 
+  it('missing image of a described stack: names the command that makes it', () => {
+    file('undervisor.json', JSON.stringify({ program: 'build/x.elf', build: 'make images' }));
+    return refuses({ program: folder }, /build\/x\.elf: there is no such file\. It is made by: make images/);
+  });
+
   it('ELF of another architecture', () =>
     refuses({ program: file('arm.elf', image(FOREVER, { machine: 183, bits: 64 })) }, /arm\.elf.*AArch64.*x86/));
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { checkAttributes } from '../../debug-adapter/launch/attributes';
+import { readFileSync } from 'node:fs';
+import { attributes, checkAttributes } from '../../debug-adapter/launch/attributes';
 import { resolveLaunch } from '../../debug-adapter/launch/description';
 import type { FileSource } from '../../debug-adapter/session/file-source';
 import { joinPath, normalizePath } from '../../debug-adapter/session/paths';
@@ -53,6 +54,20 @@ describe('launch attributes', () => {
     });
     assert.throws(() => checkAttributes({ type: 'undervisor', program: 'x' }, '/a/undervisor.json'), /"type"/);
     assert.throws(() => checkAttributes({ program: 'x', stopOnEntry: true }, '/a/undervisor.json'), /"stopOnEntry"/);
+  });
+});
+
+describe('launch attributes of the extension', () => {
+  it('are those that the adapter knows', () => {
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      contributes: { debuggers: { configurationAttributes: { launch: { properties: object } } }[] };
+    };
+    const offered = manifest.contributes.debuggers.map((row) =>
+      Object.keys(row.configurationAttributes.launch.properties),
+    );
+    // noDebug is set by VS Code's own command, nobody writes it.
+    const known = attributes.map(({ name }) => name).filter((name) => name !== 'noDebug');
+    assert.deepEqual(offered.flat().sort(), known.sort());
   });
 });
 
