@@ -40,7 +40,7 @@ export class Declarations {
   private load() {
     if (!this.tables) {
       this.tables = { variables: new Map(), types: new Map(), enumerators: new Map() };
-      for (const unit of this.program.units.compile) {
+      for (const unit of this.program.units.all) {
         this.program.guard(() => {
           for (const entry of declarationsIn(unit.root)) this.add(entry, this.tables!);
         }, undefined);

@@ -12,7 +12,8 @@ export class Units {
   /** What could not be read; the rest is usable. */
   readonly problems = new Set<string>();
   private readonly abbreviationTables = new Map<number, (code: number) => Abbreviation | undefined>();
-  private readonly all: Unit[] = [];
+  /** Type units too */
+  readonly all: Unit[] = [];
   private readonly types = new Map<bigint, Unit>();
   private readonly entries = new Map<number, Entry>();
 
