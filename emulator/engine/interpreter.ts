@@ -3,8 +3,9 @@ import { i32, i64, type Value } from '../wasm/expression';
 import { FunctionBuilder } from '../wasm/function-builder';
 import { encodeModule, type FunctionType } from '../wasm/module';
 import { I32, I64, Op } from '../wasm/opcodes';
-import { type HandlerFrame, InterpreterContext } from './interpreter-context';
+import { InterpreterContext } from './interpreter-context';
 import { Field, Pseudo, RECORD_SIZE } from './record';
+import type { HandlerFrame } from './record-context';
 import { Scratch, Stop } from './scratch';
 import type { Variant } from './variant';
 

@@ -78,9 +78,13 @@ export class FunctionBuilder {
   /** Stores the value on top of the stack in a temporary. */
   pop(type: ValueType): Value {
     const index = this.temporary(type);
+    this.setFromStack(index);
+    return this.local(index);
+  }
+
+  setFromStack(index: number): void {
     this.code.byte(Op.localSet);
     this.code.unsigned(index);
-    return this.local(index);
   }
 
   // Statements
