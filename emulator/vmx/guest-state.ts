@@ -1,4 +1,4 @@
-import { Segment } from '../memory/layout';
+import { Segment, State } from '../memory/layout';
 import { Slot } from './vmcs';
 
 /** The slots of one segment register in the guest-state area. */
@@ -9,6 +9,8 @@ export interface SegmentSlots {
   readonly base: number;
   readonly limit: number;
   readonly access: number;
+  /** Offset in the state block: selector there, access rights at +4, limit at +8, base at +16 */
+  readonly state: number;
 }
 
 const slots = (segment: Segment, name: SegmentSlots['name']): SegmentSlots => ({
@@ -18,6 +20,7 @@ const slots = (segment: Segment, name: SegmentSlots['name']): SegmentSlots => ({
   base: Slot[`GUEST_${name}_BASE`],
   limit: Slot[`GUEST_${name}_LIMIT`],
   access: Slot[`GUEST_${name}_ACCESS_RIGHTS`],
+  state: State.SEGMENTS + segment * 32,
 });
 
 export const GUEST_SEGMENTS: readonly SegmentSlots[] = [

@@ -18,7 +18,41 @@ const CODE = 0xb | AccessRights.CODE_OR_DATA | AccessRights.PRESENT | AccessRigh
 const DATA =
   0x3 | AccessRights.CODE_OR_DATA | AccessRights.PRESENT | AccessRights.GRANULARITY | AccessRights.DEFAULT_BIG;
 const BUSY_TSS = 0xb | AccessRights.PRESENT;
+const FLAT_LIMIT = 0xffff_ffff;
 const TSS_LIMIT = 0x67;
+const RSP = 4;
+/** No slot: the value is 0 */
+const NONE = 0;
+const CODE_SEGMENT = State.SEGMENTS + Segment.CS * 32;
+
+interface HostSegment {
+  /** Offset in the state block */
+  readonly at: number;
+  readonly selector: number;
+  readonly base: number;
+  readonly limit: number;
+  readonly access: number;
+}
+
+const hostSegment = (segment: Segment, selector: number, base: number, limit: number, access: number): HostSegment => ({
+  at: State.SEGMENTS + segment * 32,
+  selector,
+  base,
+  limit,
+  access,
+});
+
+/** What becomes of each segment register. CS and TR are never null (a check of VM entry), LDTR always. */
+const HOST_SEGMENTS: readonly HostSegment[] = [
+  hostSegment(Segment.CS, Slot.HOST_CS_SELECTOR, NONE, FLAT_LIMIT, CODE),
+  hostSegment(Segment.SS, Slot.HOST_SS_SELECTOR, NONE, FLAT_LIMIT, DATA),
+  hostSegment(Segment.DS, Slot.HOST_DS_SELECTOR, NONE, FLAT_LIMIT, DATA),
+  hostSegment(Segment.ES, Slot.HOST_ES_SELECTOR, NONE, FLAT_LIMIT, DATA),
+  hostSegment(Segment.FS, Slot.HOST_FS_SELECTOR, Slot.HOST_FS_BASE, FLAT_LIMIT, DATA),
+  hostSegment(Segment.GS, Slot.HOST_GS_SELECTOR, Slot.HOST_GS_BASE, FLAT_LIMIT, DATA),
+  hostSegment(Segment.TR, Slot.HOST_TR_SELECTOR, Slot.HOST_TR_BASE, TSS_LIMIT, BUSY_TSS),
+  hostSegment(Segment.LDTR, NONE, NONE, 0, 0),
+];
 const INTERRUPTIBILITY_NMI = 8;
 
 /**
@@ -33,8 +67,8 @@ export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
   leaveGuestTranslation(core);
   loadControlRegisters(core, host64);
   loadSegments(core, host64);
-  state.rip = vmcs.get64(Slot.HOST_RIP);
-  state.setGpr(4, vmcs.get64(Slot.HOST_RSP));
+  vmcs.load(State.RIP, Slot.HOST_RIP);
+  vmcs.load(State.GPR + RSP * 8, Slot.HOST_RSP);
   state.rflags = Rflags.FIXED;
   state.set32(State.ACTIVITY, 0);
   state.set32(State.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY_NMI : 0);
@@ -61,57 +95,37 @@ function loadControlRegisters(core: VmxCore, host64: boolean): void {
   const { state } = core.cpu;
   const controls = vmcs.get32(Slot.EXIT_CONTROLS);
   state.cr0 = (state.cr0 & CR0_UNTOUCHED) | (vmcs.get64(Slot.HOST_CR0) & ~CR0_UNTOUCHED);
-  state.cr3 = vmcs.get64(Slot.HOST_CR3);
+  vmcs.load(State.CR3, Slot.HOST_CR3);
   const cr4 = vmcs.get64(Slot.HOST_CR4);
   state.cr4 = host64 ? cr4 | Cr4.PAE : cr4 & ~Cr4.PCIDE;
   state.set64(State.DR + 5 * 8, DR7_RESET);
   state.set64(State.DEBUGCTL, 0n);
   state.set64(State.SYSENTER_CS, BigInt(vmcs.get32(Slot.HOST_IA32_SYSENTER_CS)));
-  state.set64(State.SYSENTER_ESP, vmcs.get64(Slot.HOST_IA32_SYSENTER_ESP));
-  state.set64(State.SYSENTER_EIP, vmcs.get64(Slot.HOST_IA32_SYSENTER_EIP));
+  vmcs.load(State.SYSENTER_ESP, Slot.HOST_IA32_SYSENTER_ESP);
+  vmcs.load(State.SYSENTER_EIP, Slot.HOST_IA32_SYSENTER_EIP);
   const efer = controls & Exit.LOAD_EFER ? vmcs.get64(Slot.HOST_IA32_EFER) : state.efer;
   const mode = Efer.LMA | Efer.LME;
   state.efer = host64 ? efer | mode : efer & ~mode;
-  if (controls & Exit.LOAD_PAT) state.set64(State.PAT, vmcs.get64(Slot.HOST_IA32_PAT));
+  if (controls & Exit.LOAD_PAT) vmcs.load(State.PAT, Slot.HOST_IA32_PAT);
 }
 
-/** SDM vol. 3, 28.5.2 */
+/** SDM vol. 3, 28.5.2. A null selector makes a data segment unusable; FS and GS have their base all the same. */
 function loadSegments(core: VmxCore, host64: boolean): void {
   const { vmcs } = core;
   const { state } = core.cpu;
-  state.setSegment(Segment.CS, {
-    selector: vmcs.get32(Slot.HOST_CS_SELECTOR),
-    base: 0n,
-    limit: 0xffff_ffff,
-    access: CODE | (host64 ? AccessRights.LONG : AccessRights.DEFAULT_BIG),
-  });
-  loadData(core, Segment.SS, Slot.HOST_SS_SELECTOR, 0n);
-  loadData(core, Segment.DS, Slot.HOST_DS_SELECTOR, 0n);
-  loadData(core, Segment.ES, Slot.HOST_ES_SELECTOR, 0n);
-  loadData(core, Segment.FS, Slot.HOST_FS_SELECTOR, vmcs.get64(Slot.HOST_FS_BASE));
-  loadData(core, Segment.GS, Slot.HOST_GS_SELECTOR, vmcs.get64(Slot.HOST_GS_BASE));
-  state.setSegment(Segment.TR, {
-    selector: vmcs.get32(Slot.HOST_TR_SELECTOR),
-    base: vmcs.get64(Slot.HOST_TR_BASE),
-    limit: TSS_LIMIT,
-    access: BUSY_TSS,
-  });
-  state.setSegment(Segment.LDTR, { selector: 0, base: 0n, limit: 0, access: UNUSABLE });
-  state.set64(State.GDTR, vmcs.get64(Slot.HOST_GDTR_BASE));
+  for (const { at, selector, base, limit, access } of HOST_SEGMENTS) {
+    const value = selector === NONE ? 0 : vmcs.get32(selector);
+    const mode = at === CODE_SEGMENT ? (host64 ? AccessRights.LONG : AccessRights.DEFAULT_BIG) : 0;
+    state.set32(at, value);
+    state.set32(at + 4, value === 0 ? access | UNUSABLE : access | mode);
+    state.set32(at + 8, limit);
+    if (base === NONE) state.set64(at + 16, 0n);
+    else vmcs.load(at + 16, base);
+  }
+  vmcs.load(State.GDTR, Slot.HOST_GDTR_BASE);
   state.set32(State.GDTR + 8, 0xffff);
-  state.set64(State.IDTR, vmcs.get64(Slot.HOST_IDTR_BASE));
+  vmcs.load(State.IDTR, Slot.HOST_IDTR_BASE);
   state.set32(State.IDTR + 8, 0xffff);
-}
-
-/** A null selector makes the segment unusable; FS and GS have their base all the same. */
-function loadData(core: VmxCore, segment: Segment, slot: number, base: bigint): void {
-  const selector = core.vmcs.get32(slot);
-  core.cpu.state.setSegment(segment, {
-    selector,
-    base,
-    limit: 0xffff_ffff,
-    access: selector === 0 ? UNUSABLE | DATA : DATA,
-  });
 }
 
 /** SDM vol. 3, 28.5.4: outside EPT, from host-physical memory */

@@ -33,6 +33,7 @@ const PENDING_MTF = 8;
 const PENDING_DEBUG_VALID = 0x5000n;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const ACTIVE = 0;
+const RSP = 4;
 const HLT = 1;
 
 /** How VMLAUNCH or VMRESUME ended. */
@@ -169,7 +170,7 @@ export class VmEntry {
     const { vmcs } = core;
     const { state } = core.cpu;
     state.cr0 = (state.cr0 & CR0_UNTOUCHED) | (context.cr0 & ~CR0_UNTOUCHED);
-    state.cr3 = vmcs.get64(Slot.GUEST_CR3);
+    vmcs.load(State.CR3, Slot.GUEST_CR3);
     state.cr4 = context.cr4;
     if (context.entry & Entry.LOAD_DEBUG_CONTROLS) {
       // Bits 12, 14 and 15 of DR7 are 0 and bit 10 is 1 whatever the field says.
@@ -177,10 +178,10 @@ export class VmEntry {
       state.set64(State.DEBUGCTL, vmcs.get64(Slot.GUEST_IA32_DEBUGCTL));
     }
     state.set64(State.SYSENTER_CS, BigInt(vmcs.get32(Slot.GUEST_IA32_SYSENTER_CS)));
-    state.set64(State.SYSENTER_ESP, vmcs.get64(Slot.GUEST_IA32_SYSENTER_ESP));
-    state.set64(State.SYSENTER_EIP, vmcs.get64(Slot.GUEST_IA32_SYSENTER_EIP));
+    vmcs.load(State.SYSENTER_ESP, Slot.GUEST_IA32_SYSENTER_ESP);
+    vmcs.load(State.SYSENTER_EIP, Slot.GUEST_IA32_SYSENTER_EIP);
     state.efer = this.guestEfer();
-    if (context.entry & Entry.LOAD_PAT) state.set64(State.PAT, vmcs.get64(Slot.GUEST_IA32_PAT));
+    if (context.entry & Entry.LOAD_PAT) vmcs.load(State.PAT, Slot.GUEST_IA32_PAT);
   }
 
   /** Without "load IA32_EFER": LMA by "IA-32e mode guest", LME equal to it when the guest pages. */
@@ -198,7 +199,7 @@ export class VmEntry {
     const rip = vmcs.get64(Slot.GUEST_RIP);
     cpu.state.rip = rip;
     cpu.nextRip = rip;
-    cpu.state.setGpr(4, vmcs.get64(Slot.GUEST_RSP));
+    vmcs.load(State.GPR + RSP * 8, Slot.GUEST_RSP);
     cpu.state.rflags = vmcs.get64(Slot.GUEST_RFLAGS);
   }
 
@@ -288,19 +289,17 @@ export class VmEntry {
 function loadSegments(core: VmxCore): void {
   const { vmcs } = core;
   const { state } = core.cpu;
-  for (const { segment, selector, base, limit, access } of GUEST_SEGMENTS) {
+  for (const { segment, selector, base, limit, access, state: at } of GUEST_SEGMENTS) {
     const rights = vmcs.get32(access);
-    const wide = segment >= Segment.FS;
-    state.setSegment(segment, {
-      selector: vmcs.get32(selector),
-      base: wide ? vmcs.get64(base) : BigInt(vmcs.get32(base)),
-      limit: vmcs.get32(limit),
-      access: segment === Segment.CS ? rights & ~AccessRights.UNUSABLE : rights,
-    });
+    state.set32(at, vmcs.get32(selector) & 0xffff);
+    state.set32(at + 4, segment === Segment.CS ? rights & ~AccessRights.UNUSABLE : rights);
+    state.set32(at + 8, vmcs.get32(limit));
+    vmcs.load(at + 16, base);
+    if (segment < Segment.FS) state.set32(at + 20, 0);
   }
-  state.set64(State.GDTR, vmcs.get64(Slot.GUEST_GDTR_BASE));
+  vmcs.load(State.GDTR, Slot.GUEST_GDTR_BASE);
   state.set32(State.GDTR + 8, vmcs.get32(Slot.GUEST_GDTR_LIMIT));
-  state.set64(State.IDTR, vmcs.get64(Slot.GUEST_IDTR_BASE));
+  vmcs.load(State.IDTR, Slot.GUEST_IDTR_BASE);
   state.set32(State.IDTR + 8, vmcs.get32(Slot.GUEST_IDTR_LIMIT));
 }
 

@@ -12,6 +12,9 @@ import { loadMsrArea, storeMsrArea } from './msr-areas';
 import { usesPdptes } from './pdptes';
 import { Slot } from './vmcs';
 
+const RSP = 4;
+const EFER_LMA = Number(Efer.LMA);
+
 /** VMX-abort indicators (SDM vol. 3, 28.7) */
 export const VmxAbort = {
   SAVING_GUEST_MSRS: 1,
@@ -86,36 +89,37 @@ function saveControlRegisters(core: VmxCore): void {
   const { vmcs } = core;
   const { state } = core.cpu;
   const controls = vmcs.get32(Slot.EXIT_CONTROLS);
-  vmcs.set64(Slot.GUEST_CR0, state.cr0);
-  vmcs.set64(Slot.GUEST_CR3, state.cr3);
-  vmcs.set64(Slot.GUEST_CR4, state.cr4);
+  vmcs.save(Slot.GUEST_CR0, State.CR0);
+  vmcs.save(Slot.GUEST_CR3, State.CR3);
+  vmcs.save(Slot.GUEST_CR4, State.CR4);
   vmcs.set32(Slot.GUEST_IA32_SYSENTER_CS, state.get32(State.SYSENTER_CS));
-  vmcs.set64(Slot.GUEST_IA32_SYSENTER_ESP, state.get64(State.SYSENTER_ESP));
-  vmcs.set64(Slot.GUEST_IA32_SYSENTER_EIP, state.get64(State.SYSENTER_EIP));
+  vmcs.save(Slot.GUEST_IA32_SYSENTER_ESP, State.SYSENTER_ESP);
+  vmcs.save(Slot.GUEST_IA32_SYSENTER_EIP, State.SYSENTER_EIP);
   if (controls & Exit.SAVE_DEBUG_CONTROLS) {
-    vmcs.set64(Slot.GUEST_DR7, state.get64(State.DR + 5 * 8));
-    vmcs.set64(Slot.GUEST_IA32_DEBUGCTL, state.get64(State.DEBUGCTL));
+    vmcs.save(Slot.GUEST_DR7, State.DR + 5 * 8);
+    vmcs.save(Slot.GUEST_IA32_DEBUGCTL, State.DEBUGCTL);
   }
-  if (controls & Exit.SAVE_PAT) vmcs.set64(Slot.GUEST_IA32_PAT, state.get64(State.PAT));
-  if (controls & Exit.SAVE_EFER) vmcs.set64(Slot.GUEST_IA32_EFER, state.efer);
+  if (controls & Exit.SAVE_PAT) vmcs.save(Slot.GUEST_IA32_PAT, State.PAT);
+  if (controls & Exit.SAVE_EFER) vmcs.save(Slot.GUEST_IA32_EFER, State.EFER);
   // IA32_VMX_MISC bit 5: "IA-32e mode guest" follows EFER.LMA.
   const entry = vmcs.get32(Slot.ENTRY_CONTROLS) & ~Entry.IA32E_MODE_GUEST;
-  vmcs.set32(Slot.ENTRY_CONTROLS, state.efer & Efer.LMA ? entry | Entry.IA32E_MODE_GUEST : entry);
+  const long = (state.get32(State.EFER) & EFER_LMA) !== 0;
+  vmcs.set32(Slot.ENTRY_CONTROLS, long ? entry | Entry.IA32E_MODE_GUEST : entry);
 }
 
 /** SDM vol. 3, 28.3.2 */
 function saveSegments(core: VmxCore): void {
   const { vmcs } = core;
   const { state } = core.cpu;
-  for (const { segment, selector, base, limit, access } of GUEST_SEGMENTS) {
-    vmcs.set32(selector, state.segmentSelector(segment));
-    vmcs.set64(base, state.segmentBase(segment));
-    vmcs.set32(limit, state.segmentLimit(segment));
-    vmcs.set32(access, state.segmentAccess(segment));
+  for (const { selector, base, limit, access, state: at } of GUEST_SEGMENTS) {
+    vmcs.set32(selector, state.get32(at) & 0xffff);
+    vmcs.set32(access, state.get32(at + 4));
+    vmcs.set32(limit, state.get32(at + 8));
+    vmcs.save(base, at + 16);
   }
-  vmcs.set64(Slot.GUEST_GDTR_BASE, state.get64(State.GDTR));
+  vmcs.save(Slot.GUEST_GDTR_BASE, State.GDTR);
   vmcs.set32(Slot.GUEST_GDTR_LIMIT, state.get32(State.GDTR + 8));
-  vmcs.set64(Slot.GUEST_IDTR_BASE, state.get64(State.IDTR));
+  vmcs.save(Slot.GUEST_IDTR_BASE, State.IDTR);
   vmcs.set32(Slot.GUEST_IDTR_LIMIT, state.get32(State.IDTR + 8));
 }
 
@@ -123,8 +127,8 @@ function saveSegments(core: VmxCore): void {
 function saveInstructionState(core: VmxCore): void {
   const { vmcs, exit } = core;
   const { state } = core.cpu;
-  vmcs.set64(Slot.GUEST_RIP, state.rip);
-  vmcs.set64(Slot.GUEST_RSP, state.gpr(4));
+  vmcs.save(Slot.GUEST_RIP, State.RIP);
+  vmcs.save(Slot.GUEST_RSP, State.GPR + RSP * 8);
   let flags = state.rflags;
   if (exit.resumeFlag === 'clear') flags &= ~Rflags.RF;
   else if (exit.resumeFlag === 'set') flags |= Rflags.RF;
@@ -137,11 +141,11 @@ function saveNonRegisterState(core: VmxCore): void {
   const { state } = core.cpu;
   vmcs.set32(Slot.GUEST_ACTIVITY_STATE, state.get32(State.ACTIVITY));
   vmcs.set32(Slot.GUEST_INTERRUPTIBILITY, state.get32(State.INTERRUPTIBILITY));
-  vmcs.set64(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS, state.get64(State.PENDING_DEBUG));
+  vmcs.save(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS, State.PENDING_DEBUG);
   if (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.SAVE_PREEMPTION_TIMER)
     vmcs.set32(Slot.PREEMPTION_TIMER_VALUE, preemptionTimerValue(core));
   if (core.secondaryControls & Secondary.ENABLE_EPT && usesPdptes(state.cr0, state.cr4, state.efer))
-    GUEST_PDPTES.forEach((slot, i) => vmcs.set64(slot, state.get64(State.PDPTE + i * 8)));
+    GUEST_PDPTES.forEach((slot, i) => vmcs.save(slot, State.PDPTE + i * 8));
 }
 
 /** What is left of the VMX-preemption timer (SDM vol. 3, 26.5.1): counted in changes of a bit of the TSC. */

@@ -8,6 +8,7 @@ import {
   type VmcsFieldSymbol,
 } from '../arch/vmcs-fields';
 import { hostPhysical, PAGE_MASK, PAGE_SIZE, type HostPhysicalAddress } from '../memory/address';
+import { STATE_BASE } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
 
 /**
@@ -148,6 +149,21 @@ export class Vmcs {
 
   set64(slot: number, value: bigint): void {
     this.view.setBigUint64(this.base + slot, value, true);
+  }
+
+  /** Copies 8 bytes of the vCPU's state block to a slot, and back: no bigint is made on the way. */
+  save(slot: number, stateOffset: number): void {
+    const at = (this.base + slot) >>> 2;
+    const from = (STATE_BASE + stateOffset) >>> 2;
+    this.words[at] = this.words[from] ?? 0;
+    this.words[at + 1] = this.words[from + 1] ?? 0;
+  }
+
+  load(stateOffset: number, slot: number): void {
+    const at = (STATE_BASE + stateOffset) >>> 2;
+    const from = (this.base + slot) >>> 2;
+    this.words[at] = this.words[from] ?? 0;
+    this.words[at + 1] = this.words[from + 1] ?? 0;
   }
 
   /** Whether the slots hold these values, low and high half of each */
