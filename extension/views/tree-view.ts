@@ -7,7 +7,7 @@ const SETTLE_MS = 150;
 
 /**
  * Shows the nodes of a model in the tree view `id`. `roots` is asked again whenever the session has moved on; VS Code
- * itself asks only while the view can be seen. `reset` is called when another session becomes the active one.
+ * itself asks only while the view can be seen. `reset` is called when another session, or another run of it, becomes the active one.
  */
 export class ModelTree implements vscode.TreeDataProvider<TreeNode>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
@@ -20,7 +20,7 @@ export class ModelTree implements vscode.TreeDataProvider<TreeNode>, vscode.Disp
     id: string,
     private readonly active: ActiveSession,
     private readonly roots: () => Promise<readonly TreeNode[]>,
-    reset: () => void,
+    reset: () => void = () => undefined,
   ) {
     this.view = vscode.window.createTreeView(id, { treeDataProvider: this, showCollapseAll: true });
     this.subscriptions = [

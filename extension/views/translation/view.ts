@@ -9,15 +9,10 @@ import { failureNode, translationNodes } from './model';
 /** Shown until the user asks for something else: where the selected frame executes. */
 const initial = { expression: '$rip', space: 'linear' as const };
 
-/** The Address Translation view. What was asked is evaluated again in the selected frame at each stop. */
+/** The Address Translation view. What was asked is evaluated again in the selected frame at each stop, in any session. */
 export function createTranslationView(active: ActiveSession): ModelTree {
   let asked: { expression: string; space: NonNullable<TranslateArguments['space']> } = initial;
-  const tree = new ModelTree(
-    'undervisor.translation',
-    active,
-    () => translate(active, asked),
-    () => (asked = initial),
-  );
+  const tree = new ModelTree('undervisor.translation', active, () => translate(active, asked));
   const ask = async (space: typeof asked.space, prompt: string) => {
     const value = asked.space === space ? asked.expression : '';
     const expression = await vscode.window.showInputBox({
