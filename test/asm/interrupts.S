@@ -15,6 +15,12 @@
   movl $0, LOCAL + 0xb0
 .endm
 
+.macro OUT8 port, value
+  movw $\port, %dx
+  movb $\value, %al
+  outb %al, %dx
+.endm
+
   .text
   .globl test
 test:
@@ -93,6 +99,33 @@ test:
   OUTCOME
   cli
   END_OF_INTERRUPT
+  CASE "an interrupt of the serial port, by the 8259 and LINT0 as ExtINT"
+  OUT8 0x20, 0x11
+  OUT8 0x21, 0x20
+  OUT8 0x21, 0x04
+  OUT8 0x21, 0x01
+  OUT8 0x21, 0xef
+  movl $0x700, LOCAL + 0x350
+  OUT8 COM1 + 4, 0x08
+  ATTEMPT
+  OUT8 COM1 + 1, 0x02
+  sti
+  nop
+  cli
+  OUTCOME
+  cli
+  OUT8 COM1 + 1, 0
+  OUT8 COM1 + 4, 0
+  OUT8 0x20, 0x0b
+  inb $0x20, %al
+  movzbl %al, %eax
+  SHOW rax
+  OUT8 0x20, 0x20
+  inb $0x20, %al
+  movzbl %al, %eax
+  SHOW rax
+  OUT8 0x21, 0xff
+  movl $0x10000, LOCAL + 0x350
   CASE "an interrupt in user goes to RSP0"
   ATTEMPT
   SEND_SELF 0x55
