@@ -47,7 +47,9 @@ export class ExitInformation {
 }
 
 /** RF in the flags that delivery of an event saves: faults set it, other events keep it (SDM vol. 3, 17.3.1.1). */
-export function savedResumeFlag(type: number, vector: number): 'keep' | 'set' {
+export function savedResumeFlag(type: number, vector: number): 'keep' | 'clear' | 'set' {
+  // INT n, INT3 and INTO have cleared it before they deliver anything (SDM vol. 3, 17.3.1.1).
+  if (type === InterruptionType.SOFTWARE_INTERRUPT || type === InterruptionType.SOFTWARE_EXCEPTION) return 'clear';
   const fault = type === InterruptionType.HARDWARE_EXCEPTION && exceptionRow(vector)?.kind === 'fault';
   return fault ? 'set' : 'keep';
 }
@@ -123,9 +125,17 @@ export class VmxCore {
   }
 
   private increment(offset: number): number {
-    const n = this.cpu.state.get64(offset) + 1n;
-    this.cpu.state.set64(offset, n);
-    return Number(n);
+    const { state } = this.cpu;
+    const low = (state.get32(offset) + 1) >>> 0;
+    state.set32(offset, low);
+    if (low === 0) state.set32(offset + 4, state.get32(offset + 4) + 1);
+    return state.get32(offset + 4) * 2 ** 32 + low;
+  }
+
+  /** The VMX-preemption timer does not run. */
+  stopTimer(): void {
+    this.cpu.state.set32(State.PREEMPTION_DEADLINE, 0xffff_ffff);
+    this.cpu.state.set32(State.PREEMPTION_DEADLINE + 4, 0xffff_ffff);
   }
 
   /** Clock of the first PAUSE of the loop that runs now, and of the latest (SDM vol. 3, 26.1.3, PAUSE). */

@@ -12,7 +12,6 @@ import { pdpteValid, readPdptes, usesPdptes } from './pdptes';
 export const CR0_UNTOUCHED = Cr0.ET | Cr0.NW | Cr0.CD | 0xffff_ffff_0000_0000n | 0x1ffa_ffc0n;
 
 const DR7_RESET = 0x400n;
-const NEVER = 0xffff_ffff_ffff_ffffn;
 const UNUSABLE = AccessRights.UNUSABLE;
 const CODE = 0xb | AccessRights.CODE_OR_DATA | AccessRights.PRESENT | AccessRights.GRANULARITY;
 const DATA =
@@ -72,7 +71,7 @@ export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
   state.rflags = Rflags.FIXED;
   state.set32(State.ACTIVITY, 0);
   state.set32(State.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY_NMI : 0);
-  state.set64(State.PENDING_DEBUG, 0n);
+  clear(core, State.PENDING_DEBUG);
   state.set32(State.PENDING_EVENTS, state.get32(State.PENDING_EVENTS) & ~8);
   return !usesPdptes(state.cr0, state.cr4, state.efer) || loadHostPdptes(core);
 }
@@ -83,10 +82,15 @@ function leaveGuestTranslation(core: VmxCore): void {
   const { state } = cpu;
   if (!(core.secondaryControls & Secondary.ENABLE_VPID)) cpu.tlb.flushVpid(0);
   state.set32(State.VMX_ROOT, 1);
-  state.set64(State.TSC_OFFSET, 0n);
-  state.set64(State.EPTP, 0n);
-  state.set64(State.VPID, 0n);
-  state.set64(State.PREEMPTION_DEADLINE, NEVER);
+  clear(core, State.TSC_OFFSET);
+  clear(core, State.EPTP);
+  clear(core, State.VPID);
+  core.stopTimer();
+}
+
+function clear(core: VmxCore, offset: number): void {
+  core.cpu.state.set32(offset, 0);
+  core.cpu.state.set32(offset + 4, 0);
 }
 
 /** SDM vol. 3, 28.5.1 */
@@ -99,7 +103,7 @@ function loadControlRegisters(core: VmxCore, host64: boolean): void {
   const cr4 = vmcs.get64(Slot.HOST_CR4);
   state.cr4 = host64 ? cr4 | Cr4.PAE : cr4 & ~Cr4.PCIDE;
   state.set64(State.DR + 5 * 8, DR7_RESET);
-  state.set64(State.DEBUGCTL, 0n);
+  clear(core, State.DEBUGCTL);
   state.set64(State.SYSENTER_CS, BigInt(vmcs.get32(Slot.HOST_IA32_SYSENTER_CS)));
   vmcs.load(State.SYSENTER_ESP, Slot.HOST_IA32_SYSENTER_ESP);
   vmcs.load(State.SYSENTER_EIP, Slot.HOST_IA32_SYSENTER_EIP);
@@ -119,7 +123,7 @@ function loadSegments(core: VmxCore, host64: boolean): void {
     state.set32(at, value);
     state.set32(at + 4, value === 0 ? access | UNUSABLE : access | mode);
     state.set32(at + 8, limit);
-    if (base === NONE) state.set64(at + 16, 0n);
+    if (base === NONE) clear(core, at + 16);
     else vmcs.load(at + 16, base);
   }
   vmcs.load(State.GDTR, Slot.HOST_GDTR_BASE);

@@ -158,10 +158,10 @@ export class VmEntry {
     const { state, tlb } = core.cpu;
     const vpid = context.secondary & Secondary.ENABLE_VPID ? core.vmcs.get32(Slot.VPID) & 0xffff : 0;
     if (vpid === 0) tlb.flushVpid(0);
-    state.set64(State.VPID, BigInt(vpid));
-    state.set64(State.EPTP, context.ept ? core.vmcs.get64(Slot.EPT_POINTER) : 0n);
-    const offset = context.primary & Primary.USE_TSC_OFFSETTING ? core.vmcs.get64(Slot.TSC_OFFSET) : 0n;
-    state.set64(State.TSC_OFFSET, offset);
+    // Root operation has all three at 0.
+    state.set32(State.VPID, vpid);
+    if (context.ept) core.vmcs.load(State.EPTP, Slot.EPT_POINTER);
+    if (context.primary & Primary.USE_TSC_OFFSETTING) core.vmcs.load(State.TSC_OFFSET, Slot.TSC_OFFSET);
   }
 
   /** SDM vol. 3, 27.3.2.1 */
@@ -232,11 +232,8 @@ export class VmEntry {
   private startTimers(): void {
     const { core, context } = this;
     const { state } = core.cpu;
-    core.pauseLoop = { first: NEVER, last: NEVER };
-    if (!(context.pin & Pin.ACTIVATE_PREEMPTION_TIMER)) {
-      state.set64(State.PREEMPTION_DEADLINE, NEVER);
-      return;
-    }
+    if (context.secondary & Secondary.PAUSE_LOOP_EXITING) core.pauseLoop = { first: NEVER, last: NEVER };
+    if (!(context.pin & Pin.ACTIVATE_PREEMPTION_TIMER)) return core.stopTimer();
     const adjust = state.get64(State.TSC_ADJUST);
     const units = BigInt.asUintN(64, core.cpu.now + adjust) >> PREEMPTION_TIMER_SHIFT;
     const deadline = (units + BigInt(core.vmcs.get32(Slot.PREEMPTION_TIMER_VALUE))) << PREEMPTION_TIMER_SHIFT;
