@@ -5,7 +5,7 @@ import { unwind } from '../../debug-adapter/stack/unwind';
 import { toBytes } from '../../debug-adapter/symbols/bytes';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
 import { registersByNumber } from '../../debug-adapter/symbols/register-numbers';
-import { compile } from '../symbols/compiled';
+import { compile, PATIENCE } from '../symbols/compiled';
 import { imageMemory } from '../symbols/image-memory';
 
 const { program } = compile(['shapes.c'], ['-gdwarf-5', '-O0', '-static', '-fno-pie']);
@@ -27,7 +27,8 @@ function evaluator(bias = 0n): Evaluator {
 
 const address = (name: string) => program.elfSymbols.named(name)[0]!.value;
 
-describe('evaluator', () => {
+describe('evaluator', function () {
+  this.timeout(PATIENCE);
   it('says what is wrong and where', () => {
     const cases: [string, RegExp, number][] = [
       ['', /empty/, 0],

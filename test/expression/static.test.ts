@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ExpressionError } from '../../debug-adapter/expression/api';
 import { Evaluator } from '../../debug-adapter/expression/evaluator';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
-import { type Compiled, compile, gdb, variants, variants32 } from '../symbols/compiled';
+import { type Compiled, compile, gdb, variants, variants32, PATIENCE } from '../symbols/compiled';
 import { imageMemory } from '../symbols/image-memory';
 
 /** Expressions over globals, whose values gdb reads from the same file. */
@@ -260,7 +260,8 @@ function check(
   assert.equal(wrong.length, 0, `\n${wrong.join('\n')}`);
 }
 
-describe('expressions over globals equal gdb', () => {
+describe('expressions over globals equal gdb', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants) {
     it(flags.join(' '), () => {
       const compiled = compile(['shapes.c'], flags);

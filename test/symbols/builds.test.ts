@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Evaluator } from '../../debug-adapter/expression/evaluator';
 import { Program } from '../../debug-adapter/symbols/program';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
-import { compile, tool } from './compiled';
+import { compile, tool, PATIENCE } from './compiled';
 import { parseElf } from '../../emulator/machine/elf';
 import { imageMemory } from './image-memory';
 
@@ -30,7 +30,8 @@ function checkWhole(program: Program, what: string): void {
   assert.deepEqual(program.problems, [], what);
 }
 
-describe('ways to build a program', () => {
+describe('ways to build a program', function () {
+  this.timeout(PATIENCE);
   const ways = [
     ['-gdwarf-2', '-gstrict-dwarf'],
     ['-gdwarf-3', '-gstrict-dwarf'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { CallFrameRow, RegisterRule } from '../../debug-adapter/symbols/call-frame-program';
 import { runCallFrameProgram } from '../../debug-adapter/symbols/call-frame-program';
 import type { FrameDescription } from '../../debug-adapter/symbols/call-frames';
-import { type Compiled, compile, tool, variants } from './compiled';
+import { type Compiled, compile, tool, variants, PATIENCE } from './compiled';
 
 const NAMES = ['rax', 'rdx', 'rcx', 'rbx', 'rsi', 'rdi', 'rbp', 'rsp'];
 const nameOf = (register: number, returnAddress: number) =>
@@ -94,7 +94,8 @@ function compare({ file, program }: Compiled, least: number): void {
   assert.deepEqual(program.problems, []);
 }
 
-describe('call frame information equals readelf -wF in every row', () => {
+describe('call frame information equals readelf -wF in every row', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants) {
     it(flags.join(' '), () => compare(compile(['shapes.c'], flags), 5000));
   }

@@ -6,6 +6,9 @@ import { Program } from '../../debug-adapter/symbols/program';
 
 /** Programs that tests compile with the system's compiler, and the tools of others that know what is in them. */
 
+/** Milliseconds for tests that run compilers and debuggers on a busy machine; nothing is measured by it. */
+export const PATIENCE = 120_000;
+
 const folder = mkdtempSync(path.join(tmpdir(), 'undervisor-symbols-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 

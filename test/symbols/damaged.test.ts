@@ -5,7 +5,7 @@ import { Evaluator } from '../../debug-adapter/expression/evaluator';
 import { unwind } from '../../debug-adapter/stack/unwind';
 import { Program } from '../../debug-adapter/symbols/program';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
-import { compile, compileClang, tool } from './compiled';
+import { compile, compileClang, tool, PATIENCE } from './compiled';
 import { imageMemory } from './image-memory';
 
 /** xorshift32: the same damage for the same seed, everywhere */
@@ -67,7 +67,8 @@ function smaller(program: Program): Program {
   } as unknown as Program;
 }
 
-describe('damaged images', () => {
+describe('damaged images', function () {
+  this.timeout(PATIENCE);
   const seed = Number(process.env['SEED'] ?? 20261123);
   // Freestanding: small, so that most damage hits what is read.
   const flags = ['-nostdlib', '-static', '-ffreestanding', '-fno-stack-protector'];
@@ -120,7 +121,8 @@ describe('damaged images', () => {
   }
 });
 
-describe('ELF headers', () => {
+describe('ELF headers', function () {
+  this.timeout(PATIENCE);
   it('equal readelf', () => {
     const { file, bytes } = compile(['shapes.c'], ['-g', '-static']);
     const elf = parseElf(bytes, 'x');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { constants, deflateSync } from 'node:zlib';
 import { inflateZlib } from '../../debug-adapter/symbols/inflate';
+import { PATIENCE } from './compiled';
 
 class Malformed extends Error {}
 const inflate = (bytes: Uint8Array, size: number) =>
@@ -16,7 +17,8 @@ function generator(seed: number): (below: number) => number {
   };
 }
 
-describe('inflate', () => {
+describe('inflate', function () {
+  this.timeout(PATIENCE);
   const seed = Number(process.env['SEED'] ?? 19510523);
   const random = generator(seed);
   /** Data with repeats near and far, of random length and alphabet */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { InlinedCall, Subprogram } from '../../debug-adapter/symbols/functions';
 import { normalizePath } from '../../debug-adapter/symbols/paths';
 import type { Program } from '../../debug-adapter/symbols/program';
-import { type Compiled, compile, compileClang, gdb, temporary, tool, variants, variants32 } from './compiled';
+import { type Compiled, compile, compileClang, gdb, temporary, tool, variants, variants32, PATIENCE } from './compiled';
 
 /** Every address at which a row of the line table starts, and the one behind it */
 function addressesOf(program: Program): bigint[] {
@@ -110,7 +110,8 @@ function checkFunctions({ file, program }: Compiled): void {
 
 const FUNCTIONS = ['main', 'leaf', 'middle', 'recurse', 'add', 'scale', 'helper'];
 
-describe('lines equal gdb and addr2line', () => {
+describe('lines equal gdb and addr2line', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants) {
     it(flags.join(' '), () => checkLines(compile(['shapes.c'], flags)));
   }
@@ -119,20 +120,23 @@ describe('lines equal gdb and addr2line', () => {
   }
 });
 
-describe('lines of i386 programs equal gdb and addr2line', () => {
+describe('lines of i386 programs equal gdb and addr2line', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants32) {
     it(flags.join(' '), () => checkLines(compile(['shapes.c', 'start.c'], flags)));
   }
 });
 
-describe('breakpoints go where gdb puts them', () => {
+describe('breakpoints go where gdb puts them', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants) {
     it(flags.join(' '), () => checkBreakpoints(compile(['shapes.c'], flags), FUNCTIONS));
   }
   it('clang -O0', () => checkBreakpoints(compileClang(['shapes.c', 'start.c'], ['-O0', '-gdwarf-5']), FUNCTIONS));
 });
 
-describe('functions and inlined calls equal addr2line -i', () => {
+describe('functions and inlined calls equal addr2line -i', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants) {
     it(flags.join(' '), () => checkFunctions(compile(['shapes.c'], flags)));
   }

@@ -6,7 +6,7 @@ import { unwind } from '../../debug-adapter/stack/unwind';
 import type { Frame, MemoryReader } from '../../debug-adapter/symbols/api';
 import { ProgramSet } from '../../debug-adapter/symbols/program-set';
 import { registersByNumber } from '../../debug-adapter/symbols/register-numbers';
-import { type Compiled, compile, variants } from './compiled';
+import { type Compiled, compile, variants, PATIENCE } from './compiled';
 import { imageMemory, memoryOf } from './image-memory';
 
 interface GdbFrame {
@@ -135,7 +135,8 @@ function compare(compiled: Compiled, stops: readonly Stop[]): { frames: number; 
   return { frames, inlined };
 }
 
-describe('stacks, arguments and locals of a running program equal gdb', () => {
+describe('stacks, arguments and locals of a running program equal gdb', function () {
+  this.timeout(PATIENCE);
   for (const flags of variants) {
     it(flags.join(' '), () => {
       const compiled = compile(['shapes.c'], flags);
@@ -146,7 +147,8 @@ describe('stacks, arguments and locals of a running program equal gdb', () => {
   }
 });
 
-describe('stacks without call frame information', () => {
+describe('stacks without call frame information', function () {
+  this.timeout(PATIENCE);
   const plainCode = [
     '-static',
     '-fno-pie',

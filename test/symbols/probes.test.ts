@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { parseProbeArguments } from '../../debug-adapter/symbols/probe-argument';
 import { LoadedProgram } from '../../debug-adapter/symbols/program-set';
 import { toBytes } from '../../debug-adapter/symbols/bytes';
-import { compile, tool } from './compiled';
+import { compile, tool, PATIENCE } from './compiled';
 import { imageMemory, memoryOf } from './image-memory';
 
-describe('static probes', () => {
+describe('static probes', function () {
+  this.timeout(PATIENCE);
   it('equal readelf -n in place, name and arguments', () => {
     for (const level of ['-O0', '-O2']) {
       const { file, program } = compile(['probed.c'], ['-g', '-static', level]);
