@@ -155,7 +155,7 @@ export class Engine implements EngineControl {
     const executed = left - this.translator.run(left);
     this.retire(executed);
     this.statistics.translated += executed;
-    this.visits.visited(executed);
+    this.visits.visited(executed, this.hotThreshold);
     return executed;
   }
 

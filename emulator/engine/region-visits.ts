@@ -23,9 +23,9 @@ export class RegionVisits {
     return true;
   }
 
-  /** A region was entered and left after so many instructions. */
-  visited(instructions: number): void {
-    this.short = instructions < SHORT ? this.short + 1 : 0;
+  /** A region was entered and left after so many instructions; where code counts as hot sooner, visits may be shorter. */
+  visited(instructions: number, hotThreshold: number): void {
+    this.short = instructions < Math.min(SHORT, hotThreshold) ? this.short + 1 : 0;
     if (this.short < PATIENCE) return;
     this.short = 0;
     this.pause = PAUSE;

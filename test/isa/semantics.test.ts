@@ -8,7 +8,7 @@ import { CODE_ADDRESS, type NativeOutcome, runNatively, unavailable, WINDOW_ADDR
 import { Random, seedFromEnvironment } from './random';
 import { definedFlags, makeCase, resultUndefined, type SemanticCase } from './semantic-cases';
 
-const CASES_PER_ROW = Number(process.env['CASES'] ?? 60);
+const CASES_PER_ROW = Number(process.env['CASES'] ?? 30);
 const SIGILL = 4;
 const SIGFPE = 8;
 
