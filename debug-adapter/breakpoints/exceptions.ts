@@ -5,6 +5,7 @@ import type { Debuggee } from '../launch/debuggee';
 import { checkedList } from '../session/router';
 import { formatSymbol } from '../stack/layers';
 import type { Done } from '../stepping/verb';
+import { operandOf } from '../watch/exit-operand';
 import { explainEntryFailure, explainExit, exitFilterId, type Explanation } from '../watch/explain';
 
 export const ANY_EXIT = 'exit:any';
@@ -55,7 +56,8 @@ export class ExceptionFilters {
         const left = this.debuggee.machine.interrupted(record.vcpu)[0];
         const layer = left ? this.debuggee.layers.nameOf(left) : '';
         const symbol = left && this.debuggee.layers.symbolAt(left, record.rip);
-        this.report(explainExit(record, layer, formatSymbol(symbol, record.rip)), stop);
+        const operand = left ? operandOf(record, left, this.debuggee.machine) : 0n;
+        this.report(explainExit(record, operand, layer, formatSymbol(symbol, record.rip)), stop);
       },
       vmEntryFailed: (failure) => {
         if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), stop);

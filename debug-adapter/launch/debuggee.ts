@@ -4,6 +4,7 @@ import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
 import { Layers, linearRip } from '../stack/layers';
 import { ExitLog } from '../watch/exit-log';
+import { operandOf } from '../watch/exit-operand';
 import { PageLog, type PageEvent } from '../watch/page-log';
 import { pageDecision } from '../watch/page-probes';
 import { ProbeSites, type ProbeHit } from '../watch/probe-sites';
@@ -151,7 +152,7 @@ export class Debuggee {
       number = this.logged.push({ name, image: left && this.layers.imageOf(left) }) - 1;
       this.loggedNumbers.set(name, number);
     }
-    this.exits.add(record, number);
+    this.exits.add(record, number, left ? operandOf(record, left, this.machine) : 0n);
     this.watcher.exit?.(this.exits.total - 1);
   }
 }

@@ -1,6 +1,7 @@
 import { exitReasonName } from '../../emulator/arch/exit-reasons';
 import { describeQualification } from '../../emulator/arch/exit-qualification';
 import type { Context } from '../../emulator/machine/api';
+import { exitInWords } from '../watch/explain';
 import type { Debuggee } from '../launch/debuggee';
 import { hex } from '../memory/reference';
 import type { Frame, MemoryReader } from '../symbols/api';
@@ -76,10 +77,14 @@ export function describeLeft(debuggee: Debuggee, context: Context): string {
   if (!left) return `not yet run: ${where}`;
   if (left.kind === 'entry') return `VM entry from ${where}`;
   const reason = left.reason & 0xffff;
-  const said = describeQualification(left.reason, left.qualification, {
-    guestPhysical: left.guestPhysical,
-    guestLinear: left.guestLinear,
-  });
+  const logged = debuggee.exits.get(left.n - 1);
+  const said =
+    logged?.n === left.n
+      ? exitInWords(logged, logged.operand)
+      : describeQualification(left.reason, left.qualification, {
+          guestPhysical: left.guestPhysical,
+          guestLinear: left.guestLinear,
+        });
   return `VM exit: ${exitReasonName(left.reason)} (${reason}) at ${where}${said === '' ? '' : `: ${said}`}`;
 }
 

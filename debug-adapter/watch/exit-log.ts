@@ -3,15 +3,17 @@ import { hostPhysical, linear, guestPhysical } from '../../emulator/memory/addre
 
 /**
  * VM exits as they happened, newest last. A ring of compact records in typed arrays: a run of hours keeps the newest
- * million at 80 bytes each; a short one costs what it uses.
+ * million at 120 bytes each; a short one costs what it uses.
  */
 export interface LoggedExit extends VmExitRecord {
   /** Number that the listener gave: the layer that was left */
   readonly layer: number;
+  /** What the instruction was about (watch/exit-operand.ts) */
+  readonly operand: bigint;
 }
 
 const CHUNK = 8192;
-const WIDE = 7;
+const WIDE = 8;
 const NARROW = 7;
 
 interface Chunk {
@@ -39,7 +41,7 @@ export class ExitLog {
     return Math.max(0, this.count - this.chunkLimit * CHUNK);
   }
 
-  add(record: VmExitRecord, layer: number): void {
+  add(record: VmExitRecord, layer: number, operand = 0n): void {
     const index = this.count++;
     const slot = Math.floor(index / CHUNK) % this.chunkLimit;
     const chunk = (this.chunks[slot] ??= {
@@ -54,7 +56,8 @@ export class ExitLog {
     wide[at++] = record.guestPhysical;
     wide[at++] = record.rip;
     wide[at++] = record.csBase;
-    wide[at] = BigInt(record.reason >>> 0);
+    wide[at++] = BigInt(record.reason >>> 0);
+    wide[at] = operand;
     at = (index % CHUNK) * NARROW;
     narrow[at++] = record.n;
     narrow[at++] = record.instruction;
@@ -79,6 +82,7 @@ export class ExitLog {
       rip: wide(4),
       csBase: wide(5),
       reason: Number(wide(6)),
+      operand: wide(7),
       n: narrow(0),
       instruction: narrow(1),
       vcpu: narrow(2),

@@ -4,7 +4,7 @@ import { hex } from '../memory/reference';
 import type { ExitRow, ExitsArguments, ExitsResponse } from '../protocol/requests';
 import { formatSymbol } from '../stack/layers';
 import type { LoggedExit } from './exit-log';
-import { qualificationInWords } from './explain';
+import { exitInWords } from './explain';
 
 /** A recorded exit as views and the command line show it. */
 export function exitRow(record: LoggedExit, debuggee: Debuggee): ExitRow {
@@ -18,7 +18,7 @@ export function exitRow(record: LoggedExit, debuggee: Debuggee): ExitRow {
     name: exitReasonName(record.reason),
     rip: hex(record.rip),
     symbol: formatSymbol(image?.loaded.symbolAt(record.rip), record.rip),
-    qualification: qualificationInWords(record),
+    qualification: exitInWords(record, record.operand),
   };
 }
 

@@ -2,6 +2,7 @@ import { exitReason, exitReasonName, exitReasonSymbol } from '../../emulator/arc
 import { describeQualification } from '../../emulator/arch/exit-qualification';
 import { vmInstructionErrorText } from '../../emulator/arch/vm-instruction-errors';
 import type { VmEntryFailure, VmExitRecord } from '../../emulator/cpu/taps';
+import { operandInWords } from './exit-operand';
 import { hex } from '../memory/reference';
 
 /** What stopped the machine, in words: for the stopped event and for exceptionInfo. */
@@ -16,19 +17,23 @@ export interface Explanation {
 
 export const exitFilterId = (reason: number): string => `exit:${exitReasonSymbol(reason) ?? reason & 0xffff}`;
 
-/** The qualification of an exit, with everything else that makes it better. */
-export const qualificationInWords = (record: VmExitRecord): string =>
-  describeQualification(record.reason, record.qualification, {
+/** The qualification of an exit and what its instruction was about. `operand`: see exit-operand.ts. */
+export function exitInWords(record: VmExitRecord, operand: bigint): string {
+  // Its qualification is only a displacement, which says nothing beside the field.
+  const said = operandInWords(record.reason, operand);
+  if (said !== '') return said;
+  return describeQualification(record.reason, record.qualification, {
     guestPhysical: record.guestPhysical,
     guestLinear: record.guestLinear,
     interruptionInformation: record.interruptionInformation,
     interruptionErrorCode: record.interruptionErrorCode,
   });
+}
 
-export function explainExit(record: VmExitRecord, layer: string, symbol: string): Explanation {
+export function explainExit(record: VmExitRecord, operand: bigint, layer: string, symbol: string): Explanation {
   const row = exitReason(record.reason);
   const basic = record.reason & 0xffff;
-  const words = qualificationInWords(record);
+  const words = exitInWords(record, operand);
   const lines = [
     `VM exit ${record.n} of ${layer} at ${symbol}, reason ${basic}: ${exitReasonName(record.reason)}.`,
     ...(row ? [`${row.explanation} (SDM vol. 3, ${row.section})`] : []),

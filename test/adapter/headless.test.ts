@@ -55,6 +55,19 @@ describe('headless run of the sample', () => {
     assert.ok(by('vmm', 'EPT violation'), 'the VMM touches a page of the guest');
   });
 
+  it('says what an exit was about', () => {
+    const words = (name: string) =>
+      kind(rows, 'exit')
+        .filter((row) => row.name === name)
+        .map((row) => row.qualification);
+    assert.ok(words('VMREAD').includes('field Exit reason (0x4402)'));
+    assert.ok(words('VMWRITE').some((text) => /^field Guest RIP \(0x681e\)$/.test(text)));
+    assert.ok(words('RDMSR').some((text) => /^IA32_VMX_\w+ \(MSR 0x48[0-9a-f]\)$/.test(text)));
+    assert.ok(words('CPUID').every((text) => /^leaf 0x[0-9a-f]+, ECX 0x[0-9a-f]+$/.test(text)));
+    assert.ok(words('I/O instruction').some((text) => /^OUT 0x3f8, 1 byte/.test(text)));
+    assert.ok(words('EPT violation').every((text) => /^(read|write|fetch)( and (write|fetch))? of 0x/.test(text)));
+  });
+
   it('enters each layer that exits, after it exited', () => {
     assert.deepEqual([...new Set(kind(rows, 'entry').map(({ layer }) => layer))].sort(), ['guest', 'vmm']);
   });

@@ -24,8 +24,8 @@ const record = (n: number): VmExitRecord => ({
 describe('exit log', () => {
   it('keeps every bit of a record', () => {
     const log = new ExitLog();
-    log.add(record(1), 7);
-    assert.deepEqual(log.get(0), { ...record(1), layer: 7 });
+    log.add(record(1), 7, 0xffff_ffff_0000_0001n);
+    assert.deepEqual(log.get(0), { ...record(1), layer: 7, operand: 0xffff_ffff_0000_0001n });
     assert.equal(log.get(1), undefined);
     assert.equal(log.get(-1), undefined);
   });
