@@ -96,16 +96,18 @@ function print({ name, started, passed, failures, skipped }) {
 mkdirSync(artifacts, { recursive: true });
 must('build', 'scripts/build.mjs', '--tests');
 must('samples', 'scripts/samples.mjs');
+const oracles = ['qemu-system-x86', 'bochs', 'grub-pc-bin', 'grub-common', 'xorriso', 'mtools', 'gdb'];
+let passed = 0;
+let failed = 0;
 try {
-  ensure(['qemu-system-x86', 'bochs', 'grub-pc-bin', 'grub-common', 'xorriso', 'mtools', 'gdb']);
+  ensure(oracles);
 } catch (error) {
-  console.log(`Some comparisons cannot run. ${error.message}`);
+  console.log(`${strict ? 'FAIL' : 'SKIP'}  comparisons with other machines: ${error.message}`);
+  if (strict) failed++;
 }
 
 const wanted = process.argv.slice(2);
 const suites = [...mochaSuites(), ...vscodeSuites].filter(({ name }) => wanted.length === 0 || wanted.includes(name));
-let passed = 0;
-let failed = 0;
 for (const suite of suites) {
   const result = await runSuite(suite);
   print(result);

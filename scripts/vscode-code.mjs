@@ -9,7 +9,7 @@ import { installVsCode } from './vscode-install.mjs';
 
 const timeout = Number(process.env.UNDERVISOR_VSCODE_TIMEOUT ?? 600_000);
 /** Lines of VS Code's own that tell nothing about the tests. */
-const noise = /^(Resolv|Creating a socket|Ignoring fetching|Updating additional|\[Service Worker)/;
+const noise = /^(Resolv|Creating a socket|Ignoring fetching|Updating additional|ChatSessionStore|\[Service Worker)/;
 
 function parseArguments(args) {
   const parsed = { extensions: [] };
