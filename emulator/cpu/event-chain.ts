@@ -50,7 +50,7 @@ export function deliverChain(
 ): readonly string[] | undefined {
   if (!injected && exits(cpu, event)) return undefined;
   if (!injected) recordException(cpu.state, event);
-  if (deliverOne(cpu, event, fault)) return undefined;
+  if (deliverOne(cpu, event, fault, injected)) return undefined;
   const history = [vectorName(event.vector)];
   for (let first = event; ;) {
     const second = hardwareException(fault.vector, fault.errorCode, fault.payload);
@@ -64,18 +64,18 @@ export function deliverChain(
       if (exits(cpu, first)) return undefined;
     } else first = second;
     recordException(cpu.state, first);
-    if (deliverOne(cpu, first, fault)) return undefined;
+    if (deliverOne(cpu, first, fault, false)) return undefined;
   }
 }
 
 /** True when the event was delivered, or its delivery ended in a VM exit; false when it raised `fault`. */
-function deliverOne(cpu: Cpu, event: EventRequest, fault: ProcessorFault): boolean {
+function deliverOne(cpu: Cpu, event: EventRequest, fault: ProcessorFault, injected: boolean): boolean {
   const { state, virtualization, taps } = cpu;
   const { vector, type, errorCode, payload, length } = event;
   if (virtualization.nonRoot) virtualization.beginDelivery(vector, type, errorCode, length);
   try {
     cpu.nextRip = state.rip;
-    deliverEvent(cpu, { vector, type, errorCode, payload, returnRip: state.rip + BigInt(length) });
+    deliverEvent(cpu, { vector, type, errorCode, payload, returnRip: state.rip + BigInt(length), injected });
   } catch (error) {
     if (error instanceof ExitTaken) return true;
     if (error === fault) return false;

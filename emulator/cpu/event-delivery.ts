@@ -32,6 +32,8 @@ export interface Event {
   readonly payload: bigint;
   /** Goes on the stack as the return address */
   readonly returnRip: bigint;
+  /** By VM entry, which pushes RFLAGS as loaded (SDM vol. 3, 27.6.1.1) */
+  readonly injected?: boolean;
 }
 
 const GATE_TASK = 5;
@@ -203,9 +205,14 @@ function enterProtectedMode(
   finish(cpu, gate, code, level);
 }
 
-/** RFLAGS as pushed: RF is set for faults, so that the restarted instruction meets no breakpoint (SDM vol. 3, 17.3.1.1). */
-function savedFlags(cpu: Processor, { type, vector, payload }: Event): bigint {
+/**
+ * RFLAGS as pushed: RF is set for faults, so that the restarted instruction meets no breakpoint, and clear for INT n,
+ * INT3 and INTO, which clear it themselves (SDM vol. 3, 17.3.1.1).
+ */
+function savedFlags(cpu: Processor, { type, vector, payload, injected }: Event): bigint {
   const { rflags } = cpu.state;
+  if (injected) return rflags;
+  if (bySoftware(type)) return rflags & ~Rflags.RF;
   if (type !== Number(InterruptionType.HARDWARE_EXCEPTION)) return rflags;
   const fault = vector === Vector.DB ? (payload & SINGLE_STEP) === 0n : exceptionRow(vector)?.kind === 'fault';
   return fault ? rflags | Rflags.RF : rflags;

@@ -259,11 +259,13 @@ export class VmEntry {
   private event(information: number): InjectedEvent {
     const { vmcs } = this.core;
     const hasErrorCode = interruptionHasErrorCode(information);
+    const type = interruptionType(information);
     return {
-      type: interruptionType(information),
+      type,
       vector: interruptionVector(information),
       errorCode: hasErrorCode ? vmcs.get32(Slot.ENTRY_EXCEPTION_ERROR_CODE) : undefined,
-      instructionLength: vmcs.get32(Slot.ENTRY_INSTRUCTION_LENGTH),
+      // For other events the field may hold anything (SDM vol. 3, 25.8.3).
+      instructionLength: isSoftwareEvent(type) ? vmcs.get32(Slot.ENTRY_INSTRUCTION_LENGTH) : 0,
     };
   }
 
@@ -281,6 +283,12 @@ export class VmEntry {
     });
   }
 }
+
+/** Raised by an instruction, behind which the handler returns: INT n, INT1, INT3, INTO */
+const isSoftwareEvent = (type: number): boolean =>
+  type === InterruptionType.SOFTWARE_INTERRUPT ||
+  type === InterruptionType.PRIVILEGED_SOFTWARE_EXCEPTION ||
+  type === InterruptionType.SOFTWARE_EXCEPTION;
 
 /** SDM vol. 3, 27.3.2.2. CS is always usable; the bases of CS, SS, DS and ES have 32 bits. */
 function loadSegments(core: VmxCore): void {

@@ -194,6 +194,15 @@ describe('VM entry: events (SDM vol. 3, 27.6 and 27.7)', () => {
     assert.deepEqual(injected, { type: 4, vector: 0x80, errorCode: undefined, instructionLength: 2 });
   });
 
+  it('passes over an instruction length that an earlier event left behind', () => {
+    const { injected } = launch((b) => {
+      b.set('ENTRY_INTERRUPTION_INFORMATION', 0x8000_0050);
+      b.set('ENTRY_INSTRUCTION_LENGTH', 2);
+      b.set('GUEST_RFLAGS', 0x202);
+    });
+    assert.deepEqual(injected, { type: 0, vector: 0x50, errorCode: undefined, instructionLength: 0 });
+  });
+
   it('wakes the guest for a vectored event, and keeps HLT without one', () => {
     const woken = launch((b) => {
       b.set('GUEST_ACTIVITY_STATE', 1);
