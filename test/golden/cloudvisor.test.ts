@@ -176,6 +176,39 @@ describe('variables and memory', () => {
     await session.evaluate('secret_digest');
   });
 
+  story('a large array is shown in pages', async (session) => {
+    await launch(session, () => session.breakAt('guest!hypercall'));
+    await session.stopped('start');
+    const [frame] = await session.frames();
+    const array = (await session.request('evaluate', {
+      expression: 'spare_page',
+      frameId: frame?.id,
+    })) as DebugProtocol.EvaluateResponse['body'];
+    session.say(`${array.type}: ${array.indexedVariables} elements`);
+    const page = async (args: object) => {
+      const body = (await session.request('variables', { variablesReference: array.variablesReference, ...args })) as
+        DebugProtocol.VariablesResponse['body'] | undefined;
+      const rows = body?.variables ?? [];
+      session.say(
+        `${JSON.stringify(args)}: ${rows.length}, ${rows
+          .slice(0, 2)
+          .map((v) => `${v.name} = ${v.value}`)
+          .join(', ')}`,
+      );
+    };
+    await page({ filter: 'indexed', start: 4000, count: 3 });
+    await page({ start: 4094, count: 100 });
+    await page({ filter: 'named' });
+    await page({});
+    const element = (await session.request('setVariable', {
+      variablesReference: array.variablesReference,
+      name: '[4095]',
+      value: '0x11 + 1',
+    })) as DebugProtocol.SetVariableResponse['body'];
+    session.say(`set: ${element?.value}`);
+    await session.evaluate('spare_page[4095]');
+  });
+
   story('the VMCS in words', async (session) => {
     await launch(session, () => session.breakOn('exit:EPT_VIOLATION'));
     await session.stopped('start');
