@@ -3,6 +3,9 @@ import { describeRflags } from '../../emulator/arch/flags';
 import { GPR_NAMES, SEGMENT_NAMES } from '../../emulator/arch/registers';
 import type { Context } from '../../emulator/machine/api';
 import { formatReference, hex } from '../memory/reference';
+import { addressSizeOf } from '../stack/call-stack';
+import type { RegisterValues } from '../symbols/api';
+import { registerNumbers } from '../symbols/register-numbers';
 import { userError } from '../session/errors';
 import { named, type Container, type Variable } from './container';
 
@@ -11,8 +14,23 @@ const SEGMENTS: ReadonlySet<string> = new Set(SEGMENT_NAMES.map((name) => name.t
 
 const BITS: Readonly<Record<string, readonly RegisterBit[]>> = { cr0: CR0_BITS, cr4: CR4_BITS, efer: EFER_BITS };
 
-/** General registers: rax to r15, rip, rflags. */
+/** General registers of a context: rax to r15, rip, rflags. */
 export const generalRegisters = (context: Context): Container => registers(context, (name) => GENERAL.has(name));
+
+/** The same as a caller had them: those that the unwinder found where the callees saved them. */
+export function callerRegisters(context: Context, values: RegisterValues): Container {
+  const { names, pc } = registerNumbers(addressSizeOf(context));
+  const numbers = new Map([['rip', pc]]);
+  names.forEach((name, number) => name !== undefined && numbers.set(name, number));
+  const shown = context.registers.names().filter((name) => GENERAL.has(name));
+  return named(() =>
+    shown.map((name) => {
+      const number = numbers.get(name);
+      const value = number === undefined ? undefined : values.get(number);
+      return value === undefined ? { name, value: 'not saved' } : describe(context, name, value);
+    }),
+  );
+}
 
 /** Everything else: segments with their hidden parts, tables, control and debug registers, MSRs. */
 export const systemRegisters = (context: Context): Container => registers(context, (name) => !GENERAL.has(name));
@@ -30,13 +48,14 @@ export function setRegister(context: Context, name: string, text: string): Varia
   const value = parseValue(text);
   if (!context.registers.write(name, value)) {
     const known = context.registers.read(name) !== undefined;
-    throw userError(known ? `${name} cannot be written in a context that does not run` : `no register "${name}"`);
+    throw userError(
+      known ? `${name} cannot be written: its context does not run, or it is only shown` : `no register "${name}"`,
+    );
   }
   return describe(context, name);
 }
 
-function describe(context: Context, name: string): Variable {
-  const value = context.registers.read(name) ?? 0n;
+function describe(context: Context, name: string, value = context.registers.read(name) ?? 0n): Variable {
   const meaning = words(name, value);
   const hidden = SEGMENTS.has(name) || name.endsWith('.selector') ? hiddenPart(context, name) : undefined;
   return {

@@ -6,7 +6,7 @@ import type { Evaluator } from '../expression/evaluator';
 import type { StackEntry } from '../stack/call-stack';
 import { named, type Container } from './container';
 import { evaluatorIn } from './evaluators';
-import { generalRegisters, systemRegisters } from './registers';
+import { callerRegisters, generalRegisters, systemRegisters } from './registers';
 import { assignIn, variableOf, type ValueFormat } from './values';
 import { vmcsScope } from './vmcs';
 
@@ -18,8 +18,8 @@ export interface ScopeRow {
 }
 
 /**
- * The scopes of a stack entry. Registers belong to the context: those of an outer frame are what the unwinder restored
- * and show in its variables; the register scopes show the context's own, as it was left.
+ * The scopes of a stack entry. General registers are the frame's: of a caller, those that the unwinder restored. System
+ * registers and the VMCS belong to the context, as it is or as it was left.
  */
 export function scopesOf(entry: StackEntry, debuggee: Debuggee, format?: ValueFormat): ScopeRow[] {
   const { context } = entry;
@@ -40,8 +40,10 @@ export function scopesOf(entry: StackEntry, debuggee: Debuggee, format?: ValueFo
     if (entry.frame.image?.program.hasDebugInformation)
       rows.push({ name: 'Globals', expensive: true, container: values((e) => e.globals()) });
   }
+  const own = entry.kind === 'label' || !entry.caller;
+  const general = own ? generalRegisters(context) : callerRegisters(context, entry.frame.registers);
   rows.push(
-    { name: 'Registers', hint: 'registers', expensive: false, container: generalRegisters(context) },
+    { name: 'Registers', hint: 'registers', expensive: false, container: general },
     { name: 'System Registers', hint: 'registers', expensive: true, container: systemRegisters(context) },
   );
   const shown = vmcsOf(context);

@@ -12,7 +12,8 @@ import { unwind } from './unwind';
 
 /** One line of the call stack: a function of a layer, or what happened between two layers. */
 export type StackEntry =
-  | { readonly kind: 'frame'; readonly context: Context; readonly frame: Frame; readonly innermost: boolean }
+  /** `caller`: its registers are not those of the context, but what callees saved */
+  | { readonly kind: 'frame'; readonly context: Context; readonly frame: Frame; readonly caller: boolean }
   | { readonly kind: 'label'; readonly context: Context; readonly text: string };
 
 /**
@@ -32,12 +33,10 @@ export function callStack(debuggee: Debuggee, vcpu: number): StackEntry[] {
 }
 
 function framesOf(debuggee: Debuggee, context: Context): StackEntry[] {
-  return unwindContext(debuggee, context).map((frame, index) => ({
-    kind: 'frame',
-    context,
-    frame,
-    innermost: index === 0,
-  }));
+  const frames = unwindContext(debuggee, context);
+  // Calls that were inlined share the registers of the innermost physical frame.
+  const own = frames[0]?.registers;
+  return frames.map((frame) => ({ kind: 'frame', context, frame, caller: frame.registers !== own }));
 }
 
 const NOTHING = new ProgramSet();

@@ -176,6 +176,26 @@ describe('variables and memory', () => {
     await session.evaluate('secret_digest');
   });
 
+  story('registers of callers are those that callees saved', async (session) => {
+    await launch(session, () => session.breakAt('vmm!ept_map'));
+    await session.stopped('start');
+    const frames = await session.frames();
+    const callers = frames.slice(
+      0,
+      frames.findIndex(({ presentationHint }) => presentationHint === 'label'),
+    );
+    for (const [index, frame] of callers.entries()) {
+      const { scopes } = (await session.request('scopes', {
+        frameId: frame.id,
+      })) as DebugProtocol.ScopesResponse['body'];
+      const rows = await session.children(scopes.find(({ name }) => name === 'Registers')?.variablesReference ?? 0);
+      const rip = rows.find(({ name }) => name === 'rip')?.value;
+      session.say(`${frame.name}: rip is the frame's: ${frame.instructionPointerReference?.endsWith(`:${rip}`)}`);
+      await session.scope('Registers', index, ['rax', 'rbx']);
+      await session.evaluate('$rsp > 0xffffffff80000000', index);
+    }
+  });
+
   story('a large array is shown in pages', async (session) => {
     await launch(session, () => session.breakAt('guest!hypercall'));
     await session.stopped('start');
