@@ -34,7 +34,7 @@ const LONGEST_INSTRUCTION = 15;
 /** Entries that are still compiled together */
 const MAX_SEEDS = 24;
 /** What an arrival at untranslated code counts, in interpreted instructions */
-const MISS_WEIGHT = 2000;
+const MISS_WEIGHT = 100;
 
 /**
  * Translates hot code into WebAssembly regions and runs them. Caches only: dropping everything changes no result.
@@ -44,11 +44,11 @@ export class Translator {
   private readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: 4096 });
   private readonly regions: RegionCache;
   private readonly dispatcher: Dispatcher;
-  /** Executed instructions sampled in a page of RAM, by wasm address */
-  private readonly heat = new Map<number, number>();
+  /** Executed instructions sampled in a loop, by the linear address of its head; outside loops by that of the page */
+  private readonly heat = new Map<bigint, number>();
   /** Addresses that translated code left for, with the weight of it */
   private readonly misses = new Map<bigint, number>();
-  /** Executed instructions in a page before it is translated */
+  /** Executed instructions in a loop before it is translated */
   threshold = 300_000;
   /** Slots of the jump cache in use */
   private readonly usedSlots: number[] = [];
@@ -87,7 +87,6 @@ export class Translator {
 
   /** The bytes of a page of RAM changed, or its records were dropped. */
   dropPage(pageHost: number): void {
-    this.heat.delete(pageHost);
     if (this.regions.dropPage(pageHost)) this.translationChanged();
   }
 
@@ -116,16 +115,19 @@ export class Translator {
     return this.regions.hasEntry(linear, pageHost);
   }
 
-  /** Reports interpreted instructions around State.RIP, and translates there once the page is hot. */
+  /** Reports interpreted instructions around State.RIP, and translates the loop there once it is hot. */
   sample(executed: number): void {
     const rip = this.memory.view.getBigUint64(State.RIP, true);
-    const pageHost = this.pageHost(rip);
-    if (pageHost < 0) return;
-    const heat = (this.heat.get(pageHost) ?? 0) + executed;
-    this.heat.set(pageHost, heat);
-    if (heat < this.threshold || this.regionAt(rip)) return;
+    if (this.pageHost(rip) < 0 || this.regionAt(rip)) return;
     const head = this.loopAround(rip);
-    if (!this.regionAt(head)) this.compile([head]);
+    if (this.regionAt(head)) return;
+    // Where there is no loop, no one address is met again and again: the page counts.
+    const place = head === rip ? rip & ~0xfffn : head;
+    const heat = (this.heat.get(place) ?? 0) + executed;
+    this.heat.set(place, heat);
+    if (heat < this.threshold) return;
+    this.heat.delete(place);
+    this.compile([head]);
   }
 
   /**
