@@ -8,8 +8,8 @@ interface Tool {
   ld: string[];
 }
 interface Toolchain {
-  pickToolchain(): Tool;
-  runTool(command: string[], args: string[], cwd: string): void;
+  pickToolchain: () => Tool;
+  runTool: (command: string[], args: string[], cwd: string) => void;
 }
 
 /** One way to build Keel: where it is linked and loaded, and what the compiler is told. */
@@ -70,7 +70,7 @@ export async function keelImage(name: KeelVariant): Promise<string> {
   const tool = pickToolchain();
   const { base, loadAt, flags, link = [] }: Variant = VARIANTS[name];
   const objects = path.join(folder, name);
-  mkdirSync(objects);
+  mkdirSync(objects, { recursive: true });
   const sources = readdirSync(KEEL_SOURCES).filter((file) => /\.[cS]$/.test(file));
   for (const file of sources.sort()) {
     const language = file.endsWith('.c') ? [...COMMON, ...flags] : [...flags.filter((flag) => /^-[gD]/.test(flag))];

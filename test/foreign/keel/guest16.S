@@ -48,7 +48,7 @@ guest16:
         rep insb
         movw    $0x5000, %si
         movw    $2, %cx
-        addr32 rep outsw %es:(%esi), %dx
+        .byte   0xf3, 0x67, 0x26, 0x6f             // rep outsw from es:esi
         popw    %di
         hlt
         ud2
@@ -67,7 +67,7 @@ guest16:
         note
         movw    $9, %ax
         movl    $0x00080002, 0x5100
-        boundw  %ax, 0x5100                     // #BR
+        bound   %ax, 0x5100                     // #BR
         note
         pushfw
         popw    %ax
@@ -123,14 +123,14 @@ guest16:
         callw   tell
         ldsw    0x5210, %si                     // DS:SI from memory (zero)
         xorl    %eax, %eax
-        enterw  $8, $2
+        enter   $8, $2
         movw    %sp, %ax
-        leavew
+        leave
         note
         movl    $0x00010003, %ecx
         xorl    %eax, %eax
 1:      incl    %eax
-        loopw   1b
+        loop    1b
         note
         jcxz    2f
         movl    $99, %eax

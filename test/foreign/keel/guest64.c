@@ -7,9 +7,8 @@ static struct {
   half low, selector, flags, middle;
   word high, zero;
 } guest_idt[256] __attribute__((aligned(16)));
-static volatile word interrupts;
-static volatile word faults;
-static volatile word last_error;
+static volatile word interrupts __attribute__((used));
+static volatile word faults __attribute__((used));
 static byte port_buffer[16];
 
 static void note(word value) { results[result_count++ & 15] = value; }
