@@ -28,9 +28,6 @@ test:
   movl $APIC, %ecx
   addq %rcx, %rax
   movq %rax, window_table + 8
-  movb $0xff, %al
-  outb %al, $0x21
-  outb %al, $0xa1
   movl $0x1ff, LOCAL + 0xf0
 
   CASE "STI holds interrupts back for one instruction"
