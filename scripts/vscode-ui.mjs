@@ -124,7 +124,7 @@ class Workbench {
 
 const stations = [
   {
-    title: 'F5 without a launch.json starts the stack and stops at its first instruction',
+    title: 'F5 without a launch.json starts the stack and stops at its first VM exit',
     async run({ bench, page }) {
       await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'undervisor.json' }).waitFor();
       await page.locator('.activitybar a.action-label[aria-label^="Run and Debug"]').click();
@@ -132,7 +132,8 @@ const stations = [
       await page.locator('.welcome-view-content', { hasText: 'Debug Hypervisor Stack' }).waitFor();
       await page.keyboard.press('F5');
       await bench.stopped();
-      await bench.shot('1-entry');
+      await bench.callStack.filter({ hasText: 'VM exit: ' }).first().waitFor();
+      await bench.shot('1-first-exit');
     },
   },
   {

@@ -28,6 +28,8 @@ export const exceptionFilters: readonly DebugProtocol.ExceptionBreakpointsFilter
 /** setExceptionBreakpoints, and the taps that they need. */
 export class ExceptionFilters {
   private enabled: ReadonlySet<string> = new Set([ENTRY_FAILED, TRIPLE_FAULT]);
+  /** A filter that holds until its first stop */
+  private once: string | undefined;
   /** What the last stop for a filter was about; undefined when it was something else */
   explanation: Explanation | undefined;
 
@@ -45,8 +47,15 @@ export class ExceptionFilters {
     };
   }
 
+  /** Stops at the next VM exit of this filter, whether the user enabled it or not. False: no filter of VM exits. */
+  stopOnce(filter: string): boolean {
+    if (!filter.startsWith('exit:') || !exceptionFilters.some((row) => row.filter === filter)) return false;
+    this.once = filter;
+    return true;
+  }
+
   wants(filter: string): boolean {
-    return this.enabled.has(filter);
+    return this.enabled.has(filter) || this.once === filter;
   }
 
   taps(stop: (done: Done) => void): Taps {
@@ -68,6 +77,7 @@ export class ExceptionFilters {
   /** Stops and remembers why, for exceptionInfo. */
   report(explanation: Explanation, stop: (done: Done) => void): void {
     this.explanation = explanation;
+    this.once = undefined;
     stop({ reason: 'exception', description: explanation.title, text: explanation.title });
   }
 }

@@ -21,7 +21,7 @@ const mebibytes = (value: unknown) =>
 const entryStop = (value: unknown) =>
   typeof value === 'boolean' || (typeof value === 'string' && value !== '')
     ? undefined
-    : 'must be true, false or the name of a function';
+    : 'must be true, false, the name of a function, or a VM exit such as "exit:any" or "exit:EPT_VIOLATION"';
 
 /** A list of objects whose own attributes are rows again. `true` marks the required ones. */
 function listOf(members: Record<string, { check: (value: unknown) => string | undefined; required: boolean }>) {

@@ -16,7 +16,7 @@ export interface LaunchArguments {
   commandLine?: string;
   /** MiB, default 64 */
   memory?: number;
-  /** Stop at the first instruction, or at a function ("main"), or not at all. Default false */
+  /** Stop at the first instruction, at a function ("main"), at the first VM exit ("exit:any", "exit:CPUID"), or not at all. Default false */
   stopOnEntry?: boolean | string;
   /** Default true */
   translator?: boolean;

@@ -190,10 +190,11 @@ export class DebugSession {
     const stop = live.noDebug ? false : (this.launched?.stopOnEntry ?? false);
     if (stop === true) live.runner.start(stopAtOnce());
     else if (stop === false) live.runner.start(continueRun());
+    else if (live.exceptions.stopOnce(stop)) live.runner.start(continueRun());
     else {
       const locations = functionLocations(stop, live.debuggee);
       if (locations.length === 0) {
-        const output = `stopOnEntry: no image has a function "${stop}"; stopped at the first instruction\n`;
+        const output = `stopOnEntry: no image has a function "${stop}", and no VM exit is called that; stopped at the first instruction\n`;
         this.router.event('output', { category: 'important', output });
         live.runner.start(stopAtOnce());
       } else live.runner.start(runToLocations(live.debuggee, locations));

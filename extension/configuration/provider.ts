@@ -7,11 +7,11 @@ type Configuration = vscode.DebugConfiguration;
 
 /**
  * Debugs the stack that an undervisor.json describes: the adapter takes its folder as the program. Without a breakpoint
- * there would be nothing to see but the end of the run, so it stops at the first instruction then.
+ * there would be nothing to see but the end of the run, so it stops at the first VM exit then.
  */
 function configurationFor(folder: vscode.Uri): Configuration {
   const name = folder.path.slice(folder.path.lastIndexOf('/') + 1);
-  const stopOnEntry = !vscode.debug.breakpoints.some(({ enabled }) => enabled);
+  const stopOnEntry = vscode.debug.breakpoints.some(({ enabled }) => enabled) ? false : 'exit:any';
   return { type: debugType, request: 'launch', name: `Debug ${name}`, program: folder.fsPath, stopOnEntry };
 }
 

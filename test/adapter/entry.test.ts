@@ -40,6 +40,21 @@ describe('stopOnEntry', () => {
     assert.match(top?.instructionPointerReference ?? '', /^linear@\d+:0xffffffffc/);
   }).timeout(60_000);
 
+  it('a VM exit: at the first one of that reason', async () => {
+    const any = await entry('exit:any');
+    assert.equal(any.reason, 'exception');
+    assert.match(any.top?.name ?? '', /^monitor!/);
+    const violation = await entry('exit:EPT_VIOLATION', { noDebug: false });
+    assert.equal(violation.reason, 'exception');
+    assert.match(violation.top?.name ?? '', /^monitor!/);
+  }).timeout(60_000);
+
+  it('a VM exit that does not exist: says so, and stops at the first instruction', async () => {
+    const { top, output } = await entry('exit:NOTHING');
+    assert.equal(top?.name, 'vmm!boot_entry');
+    assert.match(output, /no image has a function "exit:NOTHING"/);
+  });
+
   it('a function that is not there: says so, and stops at the first instruction', async () => {
     const { reason, top, output } = await entry('no_such_function');
     assert.equal(reason, 'entry');
