@@ -1,8 +1,11 @@
 import { registerNumbers } from '../symbols/register-numbers';
+import { isReturnAddress } from './return-address';
+import { callerByEpilogue } from './unwind-epilogue';
 import { type CallerStep, type UnwindInput, readWord } from './unwind-step';
 
 /**
  * The caller without call frame information, as in plain assembly. In this order:
+ * - the function sets up no frame pointer, or is not known, and its instructions lead to a RET (unwind-epilogue.ts);
  * - the function has not set up a frame pointer (it stands at its entry, or it never does) or is about to return, and the
  *   word at the stack pointer is a return address: behind a CALL, in a known image;
  * - the frame pointer leads to a saved one, with the return address above it.
@@ -16,6 +19,10 @@ export function callerByFramePointer(input: UnwindInput): CallerStep {
   if (sp === undefined) return { stop: 'the stack pointer is not known' };
   const word = BigInt(size);
   const setup = frameSetup(input);
+  if (setup === 'none' || input.set.functionAt(input.lookup) === undefined) {
+    const caller = callerByEpilogue(input);
+    if (caller) return caller;
+  }
   if (setup !== 'done') {
     // Behind PUSH rBP the return address lies one word higher.
     const at = setup === 'pushed' ? sp + word : sp;
@@ -67,14 +74,4 @@ function frameSetup(input: UnwindInput): 'none' | 'pushed' | 'done' {
 function isReturn(code: Uint8Array): boolean {
   const opcode = code[0] === 0xf3 ? code[1] : code[0];
   return opcode === 0xc3 || opcode === 0xc2;
-}
-
-/** Whether the bytes before the address are a near CALL: E8 rel32, or FF /2 with its possible lengths (SDM vol. 2A) */
-function isReturnAddress(input: UnwindInput, address: bigint): boolean {
-  const image = input.set.imageAt(address - 1n);
-  if (!image?.program.isCode(image.toLink(address - 1n))) return false;
-  const before = input.memory(address - 7n, 7);
-  if (before.length < 7) return false;
-  if (before[2] === 0xe8) return true;
-  return [0, 1, 3, 4, 5].some((at) => before[at] === 0xff && ((before[at + 1]! >> 3) & 7) === 2);
 }

@@ -7,7 +7,7 @@ export type CallerStep =
   | {
       readonly registers: RegisterValues;
       readonly cfa: bigint;
-      readonly by: 'cfi' | 'frame pointer';
+      readonly by: 'cfi' | 'epilogue' | 'frame pointer';
       /** The caller was interrupted, so its pc is not behind a call */
       readonly interrupted: boolean;
     }

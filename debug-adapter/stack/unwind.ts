@@ -15,7 +15,8 @@ export interface UnwindOptions {
 
 /**
  * The call stack, innermost frame first. `registers` by DWARF number must contain the instruction pointer and the stack
- * pointer. Call frame information tells callers where it exists; elsewhere the chain of frame pointers does. The walk
+ * pointer. Call frame information tells callers where it exists; elsewhere the function's way to its RET does, or the chain of frame
+ * pointers. The walk
  * ends when the return address is 0, undefined or in no known image, when a frame makes no progress, or at the limit.
  * Inlined calls become frames of their own. Never throws for bad memory or bad debug information.
  */

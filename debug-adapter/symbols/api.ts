@@ -92,7 +92,7 @@ export interface Frame {
   readonly scope: Subprogram | InlinedCall | undefined;
   /** The physical frame that called this one, for values at function entry */
   readonly caller: () => Frame | undefined;
-  /** What told the caller: 'cfi', 'frame pointer' (a guess without CFI), or why the walk ends here */
+  /** What told the caller: 'cfi', 'epilogue' or 'frame pointer' (both without CFI), or why the walk ends here */
   readonly unwoundBy: string;
 }
 
