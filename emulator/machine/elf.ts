@@ -67,7 +67,7 @@ export interface ElfNote {
 }
 
 export const ElfMachine = { I386: 3, X86_64: 62 } as const;
-export const SegmentType = { Load: 1, Note: 4 } as const;
+export const SegmentType = { Load: 1, Interpreter: 3, Note: 4 } as const;
 export const SectionType = { SymTab: 2, Note: 7, NoBits: 8, DynSym: 11 } as const;
 export const SectionFlag = { Alloc: 2, Execute: 4, Compressed: 0x800 } as const;
 

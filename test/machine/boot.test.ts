@@ -128,6 +128,12 @@ describe('boot: refuses with a reason', () => {
     const long = elfImage({ ...good, segments: [{ paddr: 0x100000, bytes: new Uint8Array(5000) }] });
     refused(/file ends at/, long.subarray(0, 3000));
   });
+  it('a program of an operating system', () => {
+    const image = elfImage({ ...good, pvh: good.entry });
+    // The note's program header becomes PT_INTERP.
+    new DataView(image.buffer).setUint32(64 + 56 * good.segments.length, 3, true);
+    refused(/program for an operating system/, image);
+  });
   it('no loadable segment', () => refused(/no loadable segment/, { entry: 0, segments: [] }));
   it('segments that overlap', () =>
     refused(/segment 1 of kernel\.elf at 0x100001.*overlaps segment 0/s, {

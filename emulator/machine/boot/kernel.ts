@@ -16,6 +16,12 @@ export interface LoadedKernel {
  */
 export function loadKernel(image: BootImage, plan: MemoryPlan, ram: Uint8Array): LoadedKernel {
   const elf = readElf(image);
+  if (elf.segments.some((segment) => segment.type === (SegmentType.Interpreter as number))) {
+    throw new MachineError(
+      `${image.name}: is a program for an operating system (it asks for a dynamic linker). ` +
+        'Give an image that runs without one: linked statically, freestanding.',
+    );
+  }
   const segments = elf.segments.filter(
     (segment) => segment.type === (SegmentType.Load as number) && segment.memsz > 0n,
   );
