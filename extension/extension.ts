@@ -7,7 +7,7 @@ import { showStatus } from './session/status';
 import { createExitsView } from './views/exits/view';
 import { createPagesView } from './views/pages/view';
 import { createTranslationView } from './views/translation/view';
-import { registerCopyCommand, type ModelTree } from './views/tree-view';
+import { registerCopyCommand, registerOpenCommand, type ModelTree } from './views/tree-view';
 
 /** What other extensions, and our tests, get: the views' contents as VS Code gets them. */
 export interface Exports {
@@ -27,6 +27,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
     registerConfiguration(),
     registerContinueCommands(active),
     registerCopyCommand(),
+    registerOpenCommand(),
     showStatus(active),
     ...Object.values(views),
   );

@@ -172,12 +172,38 @@ const stations = [
     title: 'a row of VM Exits opens into its details, a page into its decisions',
     async run({ bench }) {
       await bench.layout(['VM Exits', 'Pages'], 400);
-      await bench.newestRow.click();
+      await bench.newestRow.locator('.monaco-tl-twistie').click();
       await bench.rows('VM Exits').filter({ hasText: 'Qualification' }).waitFor();
       const sealed = bench.rows('Pages').filter({ hasText: 'encrypted' }).first();
       await sealed.click();
       await bench.rows('Pages').filter({ hasText: 'new owner' }).first().waitFor();
       await bench.shot('3-details');
+    },
+  },
+  {
+    title: 'VM Exits is narrowed to a layer and a reason; Enter on a row opens its source',
+    async run({ bench, page }) {
+      const exits = bench.pane('VM Exits');
+      const description = exits.locator('.pane-header .description');
+      await bench.command('View: Close All Editors');
+      await page.locator('.editor-group-container .tab').first().waitFor({ state: 'detached' });
+      await exits.locator('.pane-header').hover();
+      await exits.locator('a.action-label[aria-label^="Filter VM Exits"]').click();
+      for (const choice of ['guest', 'EPT violation']) {
+        await page.locator('.quick-input-list .monaco-list-row', { hasText: choice }).first().click();
+      }
+      await page.keyboard.press('Enter');
+      await description.filter({ hasText: /^EPT violation \u00b7 guest, [\d,]+ of [\d,]+$/ }).waitFor();
+      await bench.command('Debug: Focus on VM Exits View');
+      await page.keyboard.press('Home');
+      await page.keyboard.press('Enter');
+      await page.locator('.editor-group-container .tab.active', { hasText: 'secret.c' }).waitFor();
+      const rows = (await bench.rows('VM Exits').allInnerTexts()).filter((row) => /^\d/.test(row));
+      assert.ok(rows.length > 0 && rows.every((row) => /EPT violation\s*guest/.test(row)), rows.join('\n'));
+      await bench.shot('4-filtered-exits');
+      await exits.locator('.pane-header').hover();
+      await exits.locator('a.action-label[aria-label^="Clear Filter"]').click();
+      await description.filter({ hasText: 'of' }).waitFor({ state: 'detached' });
     },
   },
   {
@@ -188,7 +214,7 @@ const stations = [
       for (const text of ['PTE', 'Guest-physical 0x', 'EPT', 'Host-physical 0x']) {
         await bench.find('Address Translation', text);
       }
-      await bench.shot('4-guest-translation');
+      await bench.shot('5-guest-translation');
     },
   },
   {
@@ -201,7 +227,7 @@ const stations = [
       await page.keyboard.press('Enter');
       await bench.find('Address Translation', '&secret_pages in guest');
       await bench.find('Address Translation', 'not present');
-      await bench.shot('5-failed-translation');
+      await bench.shot('6-failed-translation');
     },
   },
   {
@@ -212,7 +238,7 @@ const stations = [
       await bench.toolbar.locator('a.action-label[aria-label^="Continue to Next VM Exit"]').click();
       await bench.afterExit(before);
       assert.equal(await bench.newestExit(), before + 1);
-      await bench.shot('6-next-exit');
+      await bench.shot('7-next-exit');
     },
   },
   {

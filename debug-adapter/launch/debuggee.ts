@@ -79,6 +79,11 @@ export class Debuggee {
     return this.logged[number] ?? { name: '', image: undefined };
   }
 
+  /** Name of the layer and basic exit reason that a kind of the exit log stands for */
+  exitKind(kind: number): { readonly layer: string; readonly reason: number } {
+    return { layer: this.loggedLayer(Math.floor(kind / 0x10000)).name, reason: kind % 0x10000 };
+  }
+
   /** Whether the last VM entry of a vCPU delivered an event, so that the guest began in its handler. */
   injectedOnEntry(vcpu: number): boolean {
     return (this.injected[vcpu] ?? 0) !== 0;

@@ -24,6 +24,11 @@ export class SourceMap {
     }
   }
 
+  /** The file that is here for a compiler's path */
+  path(path: string): string | undefined {
+    return this.found.get(path);
+  }
+
   /** DAP source of a compiler's path; a path that is not here keeps its name and is shown as such. */
   source(path: string): DebugProtocol.Source {
     const place = this.found.get(path);

@@ -25,10 +25,17 @@ export interface LaunchArguments {
   noDebug?: boolean;
 }
 
-/** 'undervisor/exits': VM exits recorded so far, newest last. */
+/**
+ * 'undervisor/exits': VM exits recorded so far, newest last. With `layers` or `reasons` only those that match are
+ * counted: `start` and `total` too are positions among them.
+ */
 export interface ExitsArguments {
   start: number;
   count: number;
+  /** Names of layers that were left; absent: any */
+  layers?: string[];
+  /** Basic exit reasons; absent: any */
+  reasons?: number[];
 }
 export interface ExitRow {
   n: number;
@@ -39,12 +46,25 @@ export interface ExitRow {
   name: string;
   rip: string;
   symbol: string;
+  /** Place of RIP in a source file that is here; absent without DWARF or file */
+  source?: { path: string; line: number };
   /** Decoded exit qualification in words */
   qualification: string;
 }
 export interface ExitsResponse {
   total: number;
   rows: ExitRow[];
+}
+
+/** 'undervisor/exitKinds': which layers have been left for which reasons, and how often, in order of appearance. */
+export interface ExitKind {
+  layer: string;
+  reason: number;
+  name: string;
+  count: number;
+}
+export interface ExitKindsResponse {
+  kinds: ExitKind[];
 }
 
 /** 'undervisor/translate': every step of one translation in the address space of a frame (or the running context). */

@@ -21,7 +21,7 @@ import { runToLocations, stopAtOnce } from '../stepping/entry';
 import { nextInstruction, stepInstruction } from '../stepping/step-instruction';
 import { stepLine } from '../stepping/step-line';
 import { stepOut } from '../stepping/step-out';
-import { exitRows } from '../watch/exit-rows';
+import { exitKinds, exitRows } from '../watch/exit-rows';
 import { pageRows } from '../watch/page-rows';
 import { capabilities } from './capabilities';
 import type { Environment } from './environment';
@@ -114,7 +114,8 @@ export class DebugSession {
       'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToExit())),
       'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToEntry())),
 
-      'undervisor/exits': this.on({ start: 'number', count: 'number' }, (live, args: ExitsArguments) => exitRows(args, live.debuggee)),
+      'undervisor/exits': this.on({ start: 'number', count: 'number', layers: 'array?', reasons: 'array?' }, (live, args: ExitsArguments) => exitRows(args, live)),
+      'undervisor/exitKinds': this.on({}, (live) => exitKinds(live.debuggee)),
       'undervisor/pages': this.on({ start: 'number', count: 'number', hpa: 'string?' }, (live, args: PagesArguments) => pageRows(args, live.debuggee)),
       'undervisor/layers': this.on({}, (live) => layerRows(live.debuggee)),
       'undervisor/translate': this.on({ address: 'string', frameId: 'number?', space: 'string?' }, (live, args: TranslateArguments) => translate(args, live.debuggee, live.contextOf(args.frameId))),

@@ -11,6 +11,7 @@ import { callStack, type StackEntry } from '../stack/call-stack';
 import { Runner } from '../stepping/runner';
 import type { Done, Verb } from '../stepping/verb';
 import { isRunning, messageOf, silentError } from './errors';
+import { ExitFilter } from '../watch/exit-filter';
 
 /** Events of a running session; the session gives them to its client. */
 export interface Emit {
@@ -25,6 +26,7 @@ export class Live {
   readonly exceptions: ExceptionFilters;
   readonly references = new References();
   readonly runner: Runner;
+  readonly exitFilter: ExitFilter;
   lastStop: Done | undefined;
   private entries = new Map<number, StackEntry>();
   private stacks = new Map<number, { readonly id: number; readonly entry: StackEntry }[]>();
@@ -39,6 +41,7 @@ export class Live {
     private readonly emit: Emit,
   ) {
     this.exceptions = new ExceptionFilters(debuggee);
+    this.exitFilter = new ExitFilter(debuggee);
     this.breakpoints = new BreakpointStore(debuggee, {
       isTrue: (expression, context) => isTrue(evaluatorAt(debuggee, context), expression),
       text: (expression, context) => evaluatorAt(debuggee, context).evaluate(expression).text,

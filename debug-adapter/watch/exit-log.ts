@@ -21,8 +21,11 @@ interface Chunk {
   readonly narrow: Float64Array;
 }
 
+const kindOf = (layer: number, reason: number): number => layer * 0x10000 + (reason & 0xffff);
+
 export class ExitLog {
   private readonly chunks: Chunk[] = [];
+  private readonly counts = new Map<number, number>();
   private count = 0;
 
   /** `capacity` is rounded up to whole chunks. */
@@ -39,6 +42,11 @@ export class ExitLog {
   /** Index of the oldest record that is still there */
   get first(): number {
     return Math.max(0, this.count - this.chunkLimit * CHUNK);
+  }
+
+  /** How many exits of each kind were ever recorded: layer in bits 16 and up, basic reason in bits 15:0 */
+  get kinds(): ReadonlyMap<number, number> {
+    return this.counts;
   }
 
   add(record: VmExitRecord, layer: number, operand = 0n): void {
@@ -66,6 +74,15 @@ export class ExitLog {
     narrow[at++] = record.interruptionErrorCode >>> 0;
     narrow[at++] = record.instructionLength;
     narrow[at] = layer;
+    const kind = kindOf(layer, record.reason);
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+  }
+
+  /** Kind of record `index`, which must be there. Reads no more of it, to look through many. */
+  kind(index: number): number {
+    const chunk = this.chunks[Math.floor(index / CHUNK) % this.chunkLimit];
+    const at = index % CHUNK;
+    return kindOf(chunk?.narrow[at * NARROW + 6] ?? 0, Number(chunk?.wide[at * WIDE + 6] ?? 0n));
   }
 
   /** Record `index`, counted from 0 = the first exit of the run; undefined when it never was or has been dropped. */

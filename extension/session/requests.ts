@@ -3,6 +3,7 @@ import type * as adapter from '../../debug-adapter/protocol/requests';
 /** The adapter's own requests: what each takes and answers. */
 export interface Requests {
   'undervisor/exits': [adapter.ExitsArguments, adapter.ExitsResponse];
+  'undervisor/exitKinds': [Record<string, never>, adapter.ExitKindsResponse];
   'undervisor/pages': [adapter.PagesArguments, adapter.PagesResponse];
   'undervisor/translate': [adapter.TranslateArguments, adapter.TranslateResponse];
   'undervisor/layers': [Record<string, never>, adapter.LayersResponse];

@@ -45,6 +45,11 @@ export class ModelTree implements vscode.TreeDataProvider<TreeNode>, vscode.Disp
     }, SETTLE_MS);
   }
 
+  /** Says behind the title what part of it all is shown. */
+  describe(part: string | undefined): void {
+    this.view.description = part ?? '';
+  }
+
   getTreeItem(node: TreeNode): vscode.TreeItem {
     const { None, Collapsed, Expanded } = vscode.TreeItemCollapsibleState;
     const item = new vscode.TreeItem(node.label, !node.children ? None : node.expanded ? Expanded : Collapsed);
@@ -52,6 +57,8 @@ export class ModelTree implements vscode.TreeDataProvider<TreeNode>, vscode.Disp
     item.contextValue = 'row';
     if (node.description !== undefined) item.description = node.description;
     if (node.tooltip !== undefined) item.tooltip = node.tooltip;
+    if (node.source)
+      item.command = { command: 'undervisor.openSource', title: 'Open Source', arguments: [node.source] };
     if (node.icon)
       item.iconPath = new vscode.ThemeIcon(node.icon, node.color ? new vscode.ThemeColor(node.color) : undefined);
     return item;
@@ -77,4 +84,12 @@ export function registerCopyCommand(): vscode.Disposable {
   return vscode.commands.registerCommand('undervisor.copyRow', (node: TreeNode) =>
     vscode.env.clipboard.writeText([node.label, node.description].filter(Boolean).join('  ')),
   );
+}
+
+/** What activating a row with a source place does. The list keeps the focus, so that the arrow keys go on from there. */
+export function registerOpenCommand(): vscode.Disposable {
+  return vscode.commands.registerCommand('undervisor.openSource', ({ path, line }: NonNullable<TreeNode['source']>) => {
+    const selection = new vscode.Range(line - 1, 0, line - 1, 0);
+    return vscode.window.showTextDocument(vscode.Uri.file(path), { selection, preview: true, preserveFocus: true });
+  });
 }

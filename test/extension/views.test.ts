@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ExitRow, PageRow, TranslateStep } from '../../debug-adapter/protocol/requests';
 import { statusOf } from '../../extension/session/status-text';
+import { choices, filterArguments, filterOf } from '../../extension/views/exits/filter';
 import { ExitsModel } from '../../extension/views/exits/model';
 import type { TreeNode } from '../../extension/views/model/node';
 import { PagesModel } from '../../extension/views/pages/model';
@@ -50,6 +51,54 @@ describe('VM Exits', () => {
   it('gives the address where there is no symbol', async () => {
     const [node] = await new ExitsModel(serve([exit(1, { symbol: '' })])).nodes();
     assert.match(node?.description ?? '', /0x401000/);
+  });
+
+  it('opens the source place of a row that has one', async () => {
+    const source = { path: '/guest/touch.c', line: 7 };
+    const nodes = await new ExitsModel(serve([exit(1, { source }), exit(2)])).nodes();
+    assert.deepEqual(
+      nodes.map((node) => node.source),
+      [undefined, source],
+    );
+  });
+
+  it('pages through the matches of a filter, whose numbers are not in sequence, and says how many of all they are', async () => {
+    const rows = Array.from({ length: 250 }, (_, index) => exit(10 * (index + 1)));
+    const filter = { layers: ['guest'], reasons: [{ reason: 48, name: 'EPT violation' }] };
+    const model = new ExitsModel(
+      (start, count, by) => (by ? serve(rows)(start, count) : Promise.resolve({ total: 10_608, rows: [] })),
+      filter,
+    );
+    const nodes = await model.nodes();
+    assert.equal(nodes[0]?.label, '2500  EPT violation');
+    assert.equal(nodes.at(-1)?.label, 'Matches 1 to 100');
+    assert.deepEqual(labels(await childrenOf(nodes.at(-1))).slice(-1), ['10  EPT violation']);
+    assert.equal(await model.description(), 'EPT violation \u00b7 guest, 250 of 10,608');
+    assert.equal(await new ExitsModel(serve(rows)).description(), undefined);
+  });
+
+  it('offers the layers and reasons seen, the most frequent first, and those chosen before', () => {
+    const kinds = [
+      { layer: 'vmm', reason: 23, name: 'VMREAD', count: 5 },
+      { layer: 'guest', reason: 48, name: 'EPT violation', count: 1200 },
+      { layer: 'vmm', reason: 48, name: 'EPT violation', count: 2 },
+    ];
+    const filter = { layers: ['kernel'], reasons: [{ reason: 48, name: 'EPT violation' }] };
+    const { layers, reasons } = choices(kinds, filter);
+    const words = [...layers, ...reasons].map(({ label, description, picked }) => `${label} ${description} ${picked}`);
+    assert.deepEqual(words, [
+      'guest 1,200 false',
+      'vmm 7 false',
+      'kernel 0 true',
+      'EPT violation 1,202 true',
+      'VMREAD 5 false',
+    ]);
+    const picked = filterOf([...layers, ...reasons].filter((choice) => choice.picked));
+    assert.deepEqual(picked, filter);
+    assert.ok(picked);
+    assert.deepEqual(filterArguments(picked), { layers: ['kernel'], reasons: [48] });
+    assert.deepEqual(filterArguments({ layers: [], reasons: picked.reasons }), { reasons: [48] });
+    assert.equal(filterOf([]), undefined);
   });
 });
 

@@ -1,24 +1,38 @@
 import type { ExitRow, ExitsResponse } from '../../../debug-adapter/protocol/requests';
 import { count, detail, type TreeNode } from '../model/node';
-import { rangeNodes, type Range } from '../model/ranges';
+import { rangeNodes } from '../model/ranges';
 import { RecordedRows } from '../model/recorded-rows';
+import { filterInWords, type ExitFilter } from './filter';
 
 /** The recorded VM exits as a tree, newest first; a row opens into its details. */
 export class ExitsModel {
   private readonly exits: RecordedRows<ExitRow>;
+  private matching = 0;
 
-  constructor(fetch: (start: number, count: number) => Promise<ExitsResponse>) {
-    this.exits = new RecordedRows(fetch);
+  constructor(
+    private readonly fetch: (start: number, count: number, filter?: ExitFilter) => Promise<ExitsResponse>,
+    private readonly filter?: ExitFilter,
+  ) {
+    this.exits = new RecordedRows((start, count) => fetch(start, count, filter));
   }
 
   async nodes(): Promise<readonly TreeNode[]> {
-    const total = await this.exits.total();
-    return rangeNodes('exits', total, groupName, async (range) => (await this.exits.rows(range)).map(exitNode));
+    const total = (this.matching = await this.exits.total());
+    const what = this.filter ? 'Matches' : 'Exits';
+    return rangeNodes(
+      what.toLowerCase(),
+      total,
+      ({ start, end }) => `${what} ${count(start + 1)} to ${count(end)}`,
+      async (range) => (await this.exits.rows(range)).map(exitNode),
+    );
   }
-}
 
-function groupName({ start, end }: Range): string {
-  return `Exits ${count(start + 1)} to ${count(end)}`;
+  /** What the nodes were chosen by, and from how many; undefined when they are all. */
+  async description(): Promise<string | undefined> {
+    if (!this.filter) return undefined;
+    const { total } = await this.fetch(0, 0);
+    return `${filterInWords(this.filter)}, ${count(this.matching)} of ${count(total)}`;
+  }
 }
 
 /** `12  EPT violation` | `guest  touch+0x1f  write to guest-physical 0x5000` */
@@ -36,6 +50,7 @@ export function exitNode(exit: ExitRow): TreeNode {
     ]
       .filter(Boolean)
       .join('\n'),
+    ...(exit.source && { source: exit.source }),
     children: () => [
       detail(id, 'Reason', `${exit.name} (${exit.reason})`),
       ...(exit.qualification ? [detail(id, 'Qualification', exit.qualification)] : []),

@@ -9,6 +9,8 @@ export interface TreeNode {
   readonly icon?: string;
   /** Id of a theme colour for the icon */
   readonly color?: string;
+  /** Source place that activating the row opens; its line counts from 1 */
+  readonly source?: { readonly path: string; readonly line: number };
   /** Open when first shown */
   readonly expanded?: boolean;
   readonly children?: () => readonly TreeNode[] | Promise<readonly TreeNode[]>;
