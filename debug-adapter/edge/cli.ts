@@ -1,5 +1,7 @@
+import { SUBJECTS } from '../explain';
 import { messageOf, RequestError } from '../session/errors';
 import { nodeEnvironment } from './environment';
+import { explain, type ExplainOptions } from './explain';
 import { run, type RunOptions } from './run';
 import { serve } from './serve';
 import { listen } from './tcp';
@@ -13,6 +15,13 @@ const USAGE = `Usage: undervisor <command>
       --max-instructions N   ends after N instructions
       Exit code: 0 = the guest announced success, 1 = anything else, 2 = wrong use or input
 
+  explain KIND [NAME] [--json]
+      Explains a row of the tables that the machine runs by, and where the manual has it; without NAME lists them.
+      KIND: ${SUBJECTS.map(({ kind, title }) => `${kind} (${title})`).join(', ')}
+      NAME: name, symbol or number; of vmentry an id, or a VMCS field for all checks that read it
+      --json                 one object a line, for machines
+      Exit code: 0 = explained, 2 = wrong use or unknown name
+
   dap [--port N]
       Debug adapter over standard input and output, or over TCP on 127.0.0.1 (0 = any free port; prints 127.0.0.1:PORT)
 `;
@@ -23,6 +32,7 @@ class UsageError extends Error {}
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   if (command === 'run') return run(runOptions(rest));
+  if (command === 'explain') return explain(explainOptions(rest));
   if (command === 'dap') return dap(rest);
   if (command === 'help' || command === '--help' || command === '-h') {
     process.stdout.write(USAGE);
@@ -45,6 +55,17 @@ function runOptions(args: readonly string[]): RunOptions {
   }
   if (program === undefined) throw new UsageError('run: no program given');
   return { program, json, maxInstructions };
+}
+
+function explainOptions(args: readonly string[]): ExplainOptions {
+  const unknown = args.find((arg) => arg.startsWith('-') && arg !== '--json');
+  if (unknown !== undefined) throw new UsageError(`unknown option "${unknown}"`);
+  const [kind, ...words] = args.filter((arg) => arg !== '--json');
+  const kinds = SUBJECTS.map((subject) => subject.kind).join(', ');
+  if (kind === undefined) throw new UsageError(`explain: no kind given: ${kinds}`);
+  const subject = SUBJECTS.find((one) => one.kind === kind);
+  if (!subject) throw new UsageError(`explain: unknown kind "${kind}": ${kinds}`);
+  return { subject, name: words.length === 0 ? undefined : words.join(' '), json: args.includes('--json') };
 }
 
 async function dap(args: readonly string[]): Promise<number> {

@@ -1,4 +1,3 @@
-import { VmxMsr } from '../../emulator/arch/capability-msrs';
 import { ExitReason } from '../../emulator/arch/exit-reasons';
 import { msrName } from '../../emulator/arch/msrs';
 import { gprName } from '../../emulator/arch/registers';
@@ -20,13 +19,10 @@ const register = (left: Context, name: string): bigint => left.registers.read(na
 const low = (value: bigint): number => Number(BigInt.asUintN(32, value));
 const high = (value: bigint): number => low(value >> 32n);
 
-const vmxMsrs = new Map(Object.entries(VmxMsr).map(([name, index]) => [Number(index), name]));
-
 const msr: OperandRow = {
   read: (left) => BigInt(low(register(left, 'rcx'))),
   words: (operand) => {
-    const index = low(operand);
-    const name = vmxMsrs.get(index) ?? msrName(index);
+    const name = msrName(low(operand));
     return name.startsWith('MSR') ? name : `${name} (MSR ${hex(operand)})`;
   },
 };

@@ -1,3 +1,5 @@
+import type { VmxMsrSymbol } from './capability-msrs';
+
 /**
  * The VMX controls, bit by bit (SDM vol. 3, tables 25-5 to 25-16). `implemented` decides what the capability MSRs
  * announce (vmx/capabilities.ts), which VMCS fields exist (vmcs-fields.ts) and what VM entry accepts: a control that
@@ -21,6 +23,9 @@ export interface ControlWord {
   readonly default1: number;
   /** Bits of the default1 class that the TRUE capability MSR allows to be 0 */
   readonly relaxed: number;
+  /** Capability MSR of the word, and the TRUE one where there is a default1 class (SDM vol. 3, A.3 to A.5) */
+  readonly capability: VmxMsrSymbol;
+  readonly trueCapability: VmxMsrSymbol | undefined;
   readonly controls: Readonly<Record<string, ControlRow>>;
 }
 
@@ -149,16 +154,28 @@ const word = <T extends Readonly<Record<string, ControlRow>>>(
   encoding: number,
   default1: number,
   relaxed: number,
+  capability: VmxMsrSymbol,
+  trueCapability: VmxMsrSymbol | undefined,
   controls: T,
-) => ({ name, section, encoding, default1: default1 >>> 0, relaxed: relaxed >>> 0, controls });
+) => ({
+  name,
+  section,
+  encoding,
+  default1: default1 >>> 0,
+  relaxed: relaxed >>> 0,
+  capability,
+  trueCapability,
+  controls,
+});
 
 /** The five control words. Secondary controls have no default1 class. */
+// prettier-ignore
 export const CONTROL_WORDS = {
-  pin: word('pin-based VM-execution controls', '25.6.1', 0x4000, 0x0000_0016, 0, pin),
-  primary: word('primary processor-based VM-execution controls', '25.6.2', 0x4002, 0x0401_e172, 0x0001_8000, primary),
-  secondary: word('secondary processor-based VM-execution controls', '25.6.2', 0x401e, 0, 0, secondary),
-  exit: word('primary VM-exit controls', '25.7.1', 0x400c, 0x0003_6dff, 0x0000_0004, exit),
-  entry: word('VM-entry controls', '25.8.1', 0x4012, 0x0000_11ff, 0x0000_0004, entry),
+  pin: word('pin-based VM-execution controls', '25.6.1', 0x4000, 0x0000_0016, 0, 'IA32_VMX_PINBASED_CTLS', 'IA32_VMX_TRUE_PINBASED_CTLS', pin),
+  primary: word('primary processor-based VM-execution controls', '25.6.2', 0x4002, 0x0401_e172, 0x0001_8000, 'IA32_VMX_PROCBASED_CTLS', 'IA32_VMX_TRUE_PROCBASED_CTLS', primary),
+  secondary: word('secondary processor-based VM-execution controls', '25.6.2', 0x401e, 0, 0, 'IA32_VMX_PROCBASED_CTLS2', undefined, secondary),
+  exit: word('primary VM-exit controls', '25.7.1', 0x400c, 0x0003_6dff, 0x0000_0004, 'IA32_VMX_EXIT_CTLS', 'IA32_VMX_TRUE_EXIT_CTLS', exit),
+  entry: word('VM-entry controls', '25.8.1', 0x4012, 0x0000_11ff, 0x0000_0004, 'IA32_VMX_ENTRY_CTLS', 'IA32_VMX_TRUE_ENTRY_CTLS', entry),
 } as const satisfies Record<string, ControlWord>;
 
 export type ControlWordKey = keyof typeof CONTROL_WORDS;

@@ -1,6 +1,6 @@
 import { EptViolation, eptPermissions } from './ept-bits';
 import { exceptionRow, describePageFault, Vector } from './exceptions';
-import { ExitReason } from './exit-reasons';
+import { exitReasonSymbol, type ExitReasonSymbol } from './exit-reasons';
 import { describeInterruption, interruptionVector } from './interruption';
 import { gprName } from './registers';
 
@@ -22,12 +22,10 @@ const bits = (value: bigint, high: number, low: number): number =>
  * @param reason exit-reason field or basic reason
  */
 export function describeQualification(reason: number, qualification: bigint, extra: QualificationContext = {}): string {
-  return DESCRIPTIONS.get(reason & 0xffff)?.(qualification, extra) ?? '';
+  return qualificationRow(reason)?.words?.(qualification, extra) ?? '';
 }
 
 type Description = (qualification: bigint, extra: QualificationContext) => string;
-
-const displacement: Description = (q) => `displacement ${hex(q)}`;
 
 const ENTRY_FAILURES: Readonly<Record<number, string>> = {
   2: 'a PDPTE is not valid',
@@ -35,44 +33,100 @@ const ENTRY_FAILURES: Readonly<Record<number, string>> = {
   4: 'the VMCS link pointer is not valid',
 };
 
-const DESCRIPTIONS = new Map<number, Description>([
-  [ExitReason.EXCEPTION_OR_NMI, exception],
-  [
-    ExitReason.EXTERNAL_INTERRUPT,
-    (_q, extra) => (extra.interruptionInformation ? describeInterruption(extra.interruptionInformation) : ''),
-  ],
-  [ExitReason.SIPI, (q) => `vector ${hex(q & 0xffn)}`],
-  [ExitReason.TASK_SWITCH, taskSwitch],
-  [ExitReason.INVLPG, (q) => `linear address ${hex(q)}`],
-  [ExitReason.CR_ACCESS, controlRegister],
-  [ExitReason.MOV_DR, debugRegister],
-  [ExitReason.IO_INSTRUCTION, inputOutput],
-  [ExitReason.ENTRY_FAILURE_GUEST_STATE, (q) => ENTRY_FAILURES[Number(q)] ?? ''],
-  [ExitReason.ENTRY_FAILURE_MSR_LOADING, (q) => `entry ${q} of the VM-entry MSR-load area`],
-  [ExitReason.MWAIT, (q) => (q & 1n ? 'address range armed' : 'address range not armed')],
-  [ExitReason.EPT_VIOLATION, eptViolation],
-  [
-    ExitReason.EPT_MISCONFIGURATION,
-    (_q, extra) => (extra.guestPhysical === undefined ? '' : `access to ${hex(extra.guestPhysical)}`),
-  ],
-  ...(
-    [
-      'GDTR_IDTR_ACCESS',
-      'LDTR_TR_ACCESS',
-      'VMCLEAR',
-      'VMPTRLD',
-      'VMPTRST',
-      'VMREAD',
-      'VMWRITE',
-      'VMXON',
-      'INVEPT',
-      'INVVPID',
-      'INVPCID',
-      'XSAVES',
-      'XRSTORS',
-    ] as const
-  ).map((symbol): [number, Description] => [ExitReason[symbol], displacement]),
-]);
+/** `format`: the fields of the qualification; `words`, absent where no such VM exit occurs here: one value in words */
+interface QualificationRow {
+  readonly format: string;
+  readonly words?: Description;
+}
+
+const MEMORY_OPERAND: QualificationRow = {
+  format: 'displacement of the memory operand, sign-extended; 0 without one',
+  words: (q) => `displacement ${hex(q)}`,
+};
+const IO_FORMAT =
+  '2:0 size minus 1; 3 direction (1 = IN); 4 string instruction; 5 REP; 6 operand encoding (1 = immediate); 31:16 port';
+const VECTOR_FORMAT = '7:0 vector';
+const UNBLOCKING = '12 NMI unblocking due to IRET';
+
+const QUALIFICATIONS: Partial<Record<ExitReasonSymbol, QualificationRow>> = {
+  EXCEPTION_OR_NMI: {
+    format:
+      'page fault: linear address; debug exception: 3:0 breakpoint conditions met, 13 access to a debug register, 14 single step; otherwise 0. The vector is in the VM-exit interruption information',
+    words: exception,
+  },
+  EXTERNAL_INTERRUPT: {
+    format: 'none; with "acknowledge interrupt on exit" the vector is in the VM-exit interruption information',
+    words: (_q, extra) => (extra.interruptionInformation ? describeInterruption(extra.interruptionInformation) : ''),
+  },
+  SIPI: { format: VECTOR_FORMAT, words: (q) => `vector ${hex(q & 0xffn)}` },
+  IO_SMI: { format: IO_FORMAT },
+  TASK_SWITCH: {
+    format: '15:0 TSS selector; 31:30 source: 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT',
+    words: taskSwitch,
+  },
+  INVLPG: { format: 'linear address', words: (q) => `linear address ${hex(q)}` },
+  CR_ACCESS: {
+    format:
+      '3:0 control register; 5:4 access: 0 MOV to CR, 1 MOV from CR, 2 CLTS, 3 LMSW; 6 LMSW operand (1 = memory); 11:8 general-purpose register; 31:16 LMSW source data',
+    words: controlRegister,
+  },
+  MOV_DR: {
+    format: '2:0 debug register; 4 direction (1 = MOV from DR); 11:8 general-purpose register',
+    words: debugRegister,
+  },
+  IO_INSTRUCTION: { format: IO_FORMAT, words: inputOutput },
+  ENTRY_FAILURE_GUEST_STATE: {
+    format: `0, or: ${Object.entries(ENTRY_FAILURES)
+      .map(([number, what]) => `${number} ${what}`)
+      .join('; ')}`,
+    words: (q) => ENTRY_FAILURES[Number(q)] ?? '',
+  },
+  ENTRY_FAILURE_MSR_LOADING: {
+    format: 'number of the entry of the VM-entry MSR-load area, from 1',
+    words: (q) => `entry ${q} of the VM-entry MSR-load area`,
+  },
+  MWAIT: {
+    format: '0 address-range monitoring armed',
+    words: (q) => (q & 1n ? 'address range armed' : 'address range not armed'),
+  },
+  APIC_ACCESS: { format: '11:0 offset in the APIC page; 15:12 access type' },
+  VIRTUALIZED_EOI: { format: VECTOR_FORMAT },
+  APIC_WRITE: { format: '11:0 offset in the virtual-APIC page' },
+  EPT_VIOLATION: {
+    format: `0 read; 1 write; 2 fetch; 5:3 what the EPT entries allow (read, write, execute); 7 guest linear address valid; 8 translation of it (0 = the walk of the guest page tables); ${UNBLOCKING}`,
+    words: eptViolation,
+  },
+  EPT_MISCONFIGURATION: {
+    format: 'undefined; the VMCS field "guest-physical address" has the address',
+    words: (_q, extra) => (extra.guestPhysical === undefined ? '' : `access to ${hex(extra.guestPhysical)}`),
+  },
+  PML_FULL: { format: UNBLOCKING },
+  SPP_EVENT: { format: `11 type (0 = misconfiguration, 1 = miss); ${UNBLOCKING}` },
+  GDTR_IDTR_ACCESS: MEMORY_OPERAND,
+  LDTR_TR_ACCESS: MEMORY_OPERAND,
+  VMCLEAR: MEMORY_OPERAND,
+  VMPTRLD: MEMORY_OPERAND,
+  VMPTRST: MEMORY_OPERAND,
+  VMREAD: MEMORY_OPERAND,
+  VMWRITE: MEMORY_OPERAND,
+  VMXON: MEMORY_OPERAND,
+  INVEPT: MEMORY_OPERAND,
+  INVVPID: MEMORY_OPERAND,
+  INVPCID: MEMORY_OPERAND,
+  XSAVES: MEMORY_OPERAND,
+  XRSTORS: MEMORY_OPERAND,
+};
+
+const qualificationRow = (reason: number): QualificationRow | undefined => {
+  const symbol = exitReasonSymbol(reason);
+  return symbol && QUALIFICATIONS[symbol];
+};
+
+/**
+ * The fields of the exit qualification (SDM vol. 3, 28.2.1), bit positions first; undefined when the reason has none.
+ * @param reason exit-reason field or basic reason
+ */
+export const qualificationFormat = (reason: number): string | undefined => qualificationRow(reason)?.format;
 
 function exception(qualification: bigint, extra: QualificationContext): string {
   const information = extra.interruptionInformation;

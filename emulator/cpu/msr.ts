@@ -1,4 +1,5 @@
 import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
+import { isCapabilityMsr } from '../arch/capability-msrs';
 import { ApicBase, FIXED_MTRRS, Msr, MTRR_CAPABILITIES, VARIABLE_MTRR_PAIRS } from '../arch/msrs';
 import { Segment, State } from '../memory/layout';
 import { writeEfer } from './control-registers';
@@ -159,7 +160,7 @@ function rowOf(cpu: Processor, index: number): MsrRow | undefined {
   const row = rows.get(index);
   if (index === Msr.IA32_FEATURE_CONTROL && !cpu.virtualization.present) return undefined;
   if (row) return row;
-  if (index < Msr.IA32_VMX_BASIC || index > Msr.IA32_VMX_LAST) return undefined;
+  if (!isCapabilityMsr(index)) return undefined;
   const value = cpu.virtualization.readMsr(index);
   return value === undefined ? undefined : readOnly(value);
 }

@@ -1,6 +1,6 @@
 import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
 import { VmxMsr } from '../arch/capability-msrs';
-import { allowed0, allowed1, type ControlWordKey } from '../arch/controls';
+import { allowed0, allowed1, CONTROL_WORDS, type ControlWordKey } from '../arch/controls';
 import { Cr0, Cr4 } from '../arch/control-registers';
 import { VMCS_FIELDS, VMCS_FIELD_SYMBOLS, vmcsFieldExists, vmcsIndex } from '../arch/vmcs-fields';
 import { CR4_SUPPORTED } from '../cpu/control-registers';
@@ -72,28 +72,28 @@ export const EPT_VPID_CAPABILITIES = Object.values(EptVpidCapability).reduce((al
 const controls = (key: ControlWordKey, trueMsr: boolean): bigint =>
   (BigInt(allowed1(key)) << 32n) | BigInt(allowed0(key, trueMsr));
 
+function* controlMsrs(): Generator<[number, bigint]> {
+  for (const key of Object.keys(CONTROL_WORDS) as ControlWordKey[]) {
+    const { capability, trueCapability } = CONTROL_WORDS[key];
+    yield [VmxMsr[capability], controls(key, false)];
+    if (trueCapability) yield [VmxMsr[trueCapability], controls(key, true)];
+  }
+}
+
 const highestIndex = VMCS_FIELD_SYMBOLS.map((symbol) => VMCS_FIELDS[symbol])
   .filter(vmcsFieldExists)
   .reduce((highest, row) => Math.max(highest, vmcsIndex(row.encoding)), 0);
 
 const MSRS = new Map<number, bigint>([
+  ...controlMsrs(),
   [VmxMsr.IA32_VMX_BASIC, basic],
-  [VmxMsr.IA32_VMX_PINBASED_CTLS, controls('pin', false)],
-  [VmxMsr.IA32_VMX_PROCBASED_CTLS, controls('primary', false)],
-  [VmxMsr.IA32_VMX_EXIT_CTLS, controls('exit', false)],
-  [VmxMsr.IA32_VMX_ENTRY_CTLS, controls('entry', false)],
   [VmxMsr.IA32_VMX_MISC, misc],
   [VmxMsr.IA32_VMX_CR0_FIXED0, CR0_FIXED0],
   [VmxMsr.IA32_VMX_CR0_FIXED1, CR0_FIXED1],
   [VmxMsr.IA32_VMX_CR4_FIXED0, CR4_FIXED0],
   [VmxMsr.IA32_VMX_CR4_FIXED1, CR4_FIXED1],
   [VmxMsr.IA32_VMX_VMCS_ENUM, BigInt(highestIndex) << 1n],
-  [VmxMsr.IA32_VMX_PROCBASED_CTLS2, controls('secondary', false)],
   [VmxMsr.IA32_VMX_EPT_VPID_CAP, EPT_VPID_CAPABILITIES],
-  [VmxMsr.IA32_VMX_TRUE_PINBASED_CTLS, controls('pin', true)],
-  [VmxMsr.IA32_VMX_TRUE_PROCBASED_CTLS, controls('primary', true)],
-  [VmxMsr.IA32_VMX_TRUE_EXIT_CTLS, controls('exit', true)],
-  [VmxMsr.IA32_VMX_TRUE_ENTRY_CTLS, controls('entry', true)],
 ]);
 
 /**

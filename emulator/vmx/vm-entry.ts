@@ -1,6 +1,6 @@
 import { Cr0, Efer } from '../arch/control-registers';
 import { Entry, Pin, Primary, Secondary } from '../arch/controls';
-import { ENTRY_FAILURE, ExitReason } from '../arch/exit-reasons';
+import { ENTRY_FAILURE } from '../arch/exit-reasons';
 import {
   interruptionHasErrorCode,
   InterruptionType,
@@ -9,8 +9,6 @@ import {
   interruptionVector,
 } from '../arch/interruption';
 import { AccessRights } from '../arch/segments';
-import { VmInstructionError } from '../arch/vm-instruction-errors';
-import type { VmcsFieldSymbol } from '../arch/vmcs-fields';
 import type { InjectedEvent } from '../cpu/processor';
 import { hostPhysical } from '../memory/address';
 import { Segment, State } from '../memory/layout';
@@ -18,7 +16,7 @@ import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
 import { EntryContext } from './entry-checks/context';
 import { EntryRules } from './entry-checks/groups';
-import type { EntryCheck } from './entry-checks/row';
+import { BASIC_RULES, Failed, msrRule, Refused, type EntryRule } from './entry-checks/phases';
 import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
 import { CR0_UNTOUCHED } from './host-state';
 import { loadMsrArea } from './msr-areas';
@@ -66,7 +64,7 @@ export class VmEntry {
     const nmiBlocked = (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI) !== 0;
     const failure = this.rules.guestFailure(this.context);
     if (failure) {
-      const reason = ExitReason.ENTRY_FAILURE_GUEST_STATE;
+      const reason = Failed.guestState;
       this.report(failure, undefined, reason);
       return this.failEntry(reason, BigInt(failure.qualification), nmiBlocked);
     }
@@ -78,8 +76,8 @@ export class VmEntry {
       core.vmcs.get32(Slot.ENTRY_MSR_LOAD_COUNT),
     );
     if (msr !== 0) {
-      const reason = ExitReason.ENTRY_FAILURE_MSR_LOADING;
-      this.report(msrRule(msr), undefined, reason);
+      const reason = Failed.msrLoading;
+      this.report(msrRule(`entry ${msr}`), undefined, reason);
       return this.failEntry(reason, BigInt(msr), nmiBlocked);
     }
     if (launch) core.vmcs.launched = true;
@@ -94,10 +92,9 @@ export class VmEntry {
   private basicChecks(launch: boolean): number | undefined {
     const { core } = this;
     if (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_MOV_SS)
-      return this.refuse(BASIC_RULES.movSs, VmInstructionError.ENTRY_BLOCKED_BY_MOV_SS);
-    if (launch && core.vmcs.launched) return this.refuse(BASIC_RULES.launch, VmInstructionError.VMLAUNCH_NOT_CLEAR);
-    if (!launch && !core.vmcs.launched)
-      return this.refuse(BASIC_RULES.resume, VmInstructionError.VMRESUME_NOT_LAUNCHED);
+      return this.refuse(BASIC_RULES.movSs, Refused.movSs);
+    if (launch && core.vmcs.launched) return this.refuse(BASIC_RULES.launch, Refused.launch);
+    if (!launch && !core.vmcs.launched) return this.refuse(BASIC_RULES.resume, Refused.resume);
     return undefined;
   }
 
@@ -105,17 +102,17 @@ export class VmEntry {
   private checkControlsAndHost(): number | undefined {
     this.context.load();
     const control = this.rules.controlFailure(this.context);
-    if (control) return this.refuse(control, VmInstructionError.ENTRY_INVALID_CONTROLS);
+    if (control) return this.refuse(control, Refused.controls);
     const host = this.rules.hostFailure(this.context);
-    return host && this.refuse(host, VmInstructionError.ENTRY_INVALID_HOST_STATE);
+    return host && this.refuse(host, Refused.hostState);
   }
 
-  private refuse(check: Rule, error: number): number {
+  private refuse(check: EntryRule, error: number): number {
     this.report(check, error, undefined);
     return error;
   }
 
-  private report(check: Rule, error: number | undefined, reason: number | undefined): void {
+  private report(check: EntryRule, error: number | undefined, reason: number | undefined): void {
     const { core } = this;
     core.cpu.taps.vmEntryFailed?.({
       instruction: Number(core.cpu.state.retired),
@@ -307,34 +304,3 @@ function loadSegments(core: VmxCore): void {
   vmcs.load(State.IDTR, Slot.GUEST_IDTR_BASE);
   state.set32(State.IDTR + 8, vmcs.get32(Slot.GUEST_IDTR_LIMIT));
 }
-
-/** What a refused entry names: a row of the check tables, or one of the rules below. */
-type Rule = Pick<EntryCheck, 'id' | 'rule' | 'section'> & { readonly fields: readonly VmcsFieldSymbol[] };
-
-export const BASIC_RULES = {
-  movSs: {
-    id: 'entry.mov-ss',
-    rule: 'VMLAUNCH and VMRESUME do not follow MOV SS or POP SS directly',
-    section: '27.1',
-    fields: [],
-  },
-  launch: {
-    id: 'entry.launch-state',
-    rule: 'VMLAUNCH needs a VMCS whose launch state is clear',
-    section: '27.1',
-    fields: [],
-  },
-  resume: {
-    id: 'entry.resume-state',
-    rule: 'VMRESUME needs a VMCS whose launch state is launched',
-    section: '27.1',
-    fields: [],
-  },
-} as const satisfies Record<string, Rule>;
-
-const msrRule = (entry: number): Rule => ({
-  id: 'entry.msr-load',
-  rule: `entry ${entry} of the VM-entry MSR-load area names an MSR that can be loaded, with a legal value`,
-  section: '27.4',
-  fields: ['ENTRY_MSR_LOAD_ADDRESS'],
-});
