@@ -1,7 +1,7 @@
 // Bundles the extension, the adapter and the command line into dist/. `--tests` also transpiles every TypeScript file
 // one to one into out/, where mocha runs it.
 import { build } from 'esbuild';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '..');
@@ -13,17 +13,20 @@ const common = {
   sourcemap: true,
   logLevel: 'warning',
 };
+/** package.json's "bin": `npx undervisor` in a clone runs it as a program. */
+const commandLine = 'dist/cli.js';
 const entries = [
   { in: 'extension/extension.ts', out: 'dist/extension.js', external: ['vscode'] },
   { in: 'extension/inline-adapter.ts', out: 'dist/inline-adapter.js', external: ['vscode'] },
   { in: 'debug-adapter/edge/stdio.ts', out: 'dist/adapter.js' },
-  { in: 'debug-adapter/edge/cli.ts', out: 'dist/cli.js', banner: { js: '#!/usr/bin/env node' } },
+  { in: 'debug-adapter/edge/cli.ts', out: commandLine, banner: { js: '#!/usr/bin/env node' } },
 ];
 
 async function bundle() {
   for (const { in: input, out, ...options } of entries) {
     await build({ ...common, ...options, entryPoints: [path.join(root, input)], outfile: path.join(root, out) });
   }
+  chmodSync(path.join(root, commandLine), 0o755);
 }
 
 async function transpile() {

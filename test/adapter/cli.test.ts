@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -41,6 +41,13 @@ describe('command line', () => {
       assert.match(out, /undervisor <command>[^]*run PROGRAM[^]*dap/);
       assert.equal(err, '');
     }
+  });
+
+  it('is built as a program that npx can run', () => {
+    const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { bin: { undervisor: string } };
+    const { status, stdout } = spawnSync(path.resolve(bin.undervisor), ['--help'], { encoding: 'utf8' });
+    assert.equal(status, 0);
+    assert.match(stdout, /undervisor <command>/);
   });
 
   it('says what is wrong with its use, and ends with 2', async () => {
