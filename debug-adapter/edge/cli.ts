@@ -31,13 +31,13 @@ class UsageError extends Error {}
 
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
-  if (command === 'run') return run(runOptions(rest));
-  if (command === 'explain') return explain(explainOptions(rest));
-  if (command === 'dap') return dap(rest);
-  if (command === 'help' || command === '--help' || command === '-h') {
+  if (command === 'help' || args.some((arg) => arg === '--help' || arg === '-h')) {
     process.stdout.write(USAGE);
     return 0;
   }
+  if (command === 'run') return run(runOptions(rest));
+  if (command === 'explain') return explain(explainOptions(rest));
+  if (command === 'dap') return dap(rest);
   throw new UsageError(command === undefined ? 'no command given' : `unknown command "${command}"`);
 }
 

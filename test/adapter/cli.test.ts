@@ -35,7 +35,7 @@ describe('command line', () => {
   };
 
   it('explains itself', async () => {
-    for (const args of [['--help'], ['help']]) {
+    for (const args of [['--help'], ['help'], ['run', '--help']]) {
       const { code, out, err } = await run(...args);
       assert.equal(code, 0);
       assert.match(out, /undervisor <command>[^]*run PROGRAM[^]*dap/);
