@@ -63,7 +63,14 @@ describe('benchmark image', function () {
 
   const run = (commandLine: string, translator: boolean): Map<string, string> => {
     const kernel = { name: 'bench.elf', bytes: new Uint8Array(readFileSync(elf)) };
-    const machine = createMachine({ memory: 64, kernel, modules: [], commandLine, translator, translatorThreshold: 10_000 });
+    const machine = createMachine({
+      memory: 64,
+      kernel,
+      modules: [],
+      commandLine,
+      translator,
+      translatorThreshold: 10_000,
+    });
     let text = '';
     machine.onSerial((byte) => (text += String.fromCharCode(byte)));
     assert.deepEqual(machine.run(1e9), { why: 'ended', outcome: { kind: 'exit-port', code: 0 } });
