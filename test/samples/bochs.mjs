@@ -86,6 +86,9 @@ async function supervise(folder, until, seconds, onSerial) {
   const isolated = spawnSync('unshare', ['-rn', 'true']).status === 0;
   const [command, ...args] = isolated ? ['unshare', '-rn', ...bochs] : bochs;
   const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'ignore', 'ignore'] });
+  // Bochs runs for ever: it must not outlive whoever started it.
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
   let running = true;
   const ended = new Promise((resolve) => {
     child.on('close', resolve);
@@ -100,7 +103,8 @@ async function supervise(folder, until, seconds, onSerial) {
     if (until.test(text)) break;
     await delay(pause);
   }
-  child.kill('SIGKILL');
+  process.off('exit', end);
+  end();
   await ended;
   const serial = read('serial.txt');
   return { serial, log: read('bochs.log'), finished: until.test(serial) };
