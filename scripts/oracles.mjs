@@ -9,6 +9,9 @@ import { pathToFileURL } from 'node:url';
 const evidence = {
   chromium: { commands: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'] },
   bochs: { commands: ['bochs'] },
+  // Debian's bochs is content with another BIOS; its configuration in the tests names these two.
+  bochsbios: { files: ['/usr/share/bochs/BIOS-bochs-latest'] },
+  vgabios: { files: ['/usr/share/bochs/VGABIOS-lgpl-latest'] },
   'qemu-system-x86': { commands: ['qemu-system-x86_64'] },
   'grub-pc-bin': { files: ['/usr/lib/grub/i386-pc/boot.img'] },
   'grub-common': { commands: ['grub-mkrescue'] },

@@ -96,7 +96,17 @@ function print({ name, started, passed, failures, skipped }) {
 mkdirSync(artifacts, { recursive: true });
 must('build', 'scripts/build.mjs', '--tests');
 must('samples', 'scripts/samples.mjs');
-const oracles = ['qemu-system-x86', 'bochs', 'grub-pc-bin', 'grub-common', 'xorriso', 'mtools', 'gdb'];
+const oracles = [
+  'qemu-system-x86',
+  'bochs',
+  'bochsbios',
+  'vgabios',
+  'grub-pc-bin',
+  'grub-common',
+  'xorriso',
+  'mtools',
+  'gdb',
+];
 let passed = 0;
 let failed = 0;
 try {
