@@ -1,0 +1,10 @@
+/**
+ * A device that acts by itself when the virtual clock reaches a point. The clock is that of the vCPU that runs
+ * (instructions retired plus ticks spent halted); the board asks before each slice and when a vCPU idles.
+ */
+export interface TimedDevice {
+  /** Clock of the next event, or Infinity */
+  nextDeadline(): number;
+  /** Lets everything that is due at `now` happen. */
+  advance(now: number): void;
+}
