@@ -6,6 +6,7 @@ import { AccessRights } from '../arch/segments';
 import { EngineExit, type EngineControl, type EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import { Segment, State } from '../memory/layout';
+import { describeFlush } from '../memory/flush-scope';
 import type { PhysicalMemory } from '../memory/physical';
 import { Tlb } from '../memory/tlb';
 import { Walker } from '../memory/walker';
@@ -101,7 +102,7 @@ export class Cpu implements Processor {
     const { memory } = parts.physical;
     this.state = new CpuState(memory);
     this.breakpoints = new InstructionBreakpoints(this.state);
-    this.tlb = new Tlb(memory);
+    this.tlb = new Tlb(memory, parts.index);
     this.walker = new Walker(parts.physical);
     const engine = (): EngineControl => this.engine;
     this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
@@ -109,9 +110,9 @@ export class Cpu implements Processor {
     this.host = slowPath;
     this.execution = new Execution(this, parts.helpers, slowPath, this.translation);
     this.linear = new LinearMemory(this, this.translation);
-    this.tlb.onFlush = (scope) => {
+    this.tlb.onFlush = (scope, first, second) => {
       this.engine.translationChanged();
-      this.taps.tlbFlush?.(scope);
+      this.taps.tlbFlush?.(describeFlush(scope, first, second));
     };
     this.engine = parts.engine(this.host);
     this.virtualization = parts.virtualization(this);

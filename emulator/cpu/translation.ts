@@ -2,7 +2,7 @@ import { Efer, Cr0 } from '../arch/control-registers';
 import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { Access, type EngineControl } from '../engine/host';
-import { Segment, State, TLB_EXECUTE, TLB_READ, TLB_WRITE } from '../memory/layout';
+import { Segment, State } from '../memory/layout';
 import { pageOf, type MachineMemory } from '../memory/machine-memory';
 import { PagingContext } from '../memory/paging-context';
 import { LONG_MODE, PAE } from '../memory/paging-format';
@@ -36,9 +36,8 @@ export const enum FaultKind {
 export const DEVICE = -1;
 export const FAULT = -2;
 
-const ACCESS_TAG = [TLB_READ, TLB_WRITE, TLB_EXECUTE] as const;
+const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
 const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
-const PAGE = ~0xfffn;
 
 /** The last failed translation. */
 export interface AccessFault {
@@ -67,6 +66,8 @@ export class Translation {
   private currentBank = 0;
   private smapLifted = false;
   private readonly view: DataView;
+  private readonly scratch = new BigUint64Array(1);
+  private readonly scratchWords = new Int32Array(this.scratch.buffer);
 
   constructor(
     memory: MachineMemory,
@@ -110,10 +111,11 @@ export class Translation {
       (context.noExecute ? TagMode.NO_EXECUTE : 0) |
       (context.smep ? TagMode.SMEP : 0) |
       (context.smap ? TagMode.SMAP : 0);
-    this.systemBank = this.tlb.select(vpid, ept, mode);
+    this.systemBank = this.tlb.select(vpid, 0, ept, mode);
     // Only the bank that runs is made: banks are few, and a selection may take one from another tag.
-    if (this.user) this.userBank = this.tlb.select(vpid, ept, mode | TagMode.USER, this.systemBank);
-    else if (this.smapLifted) this.currentBank = this.tlb.select(vpid, ept, mode | TagMode.ALIGNMENT, this.systemBank);
+    if (this.user) this.userBank = this.tlb.select(vpid, 0, ept, mode | TagMode.USER, this.systemBank);
+    else if (this.smapLifted)
+      this.currentBank = this.tlb.select(vpid, 0, ept, mode | TagMode.ALIGNMENT, this.systemBank);
   }
 
   /**
@@ -122,11 +124,17 @@ export class Translation {
    */
   translate(linear: bigint, access: Access, privilege: Privilege): number {
     const bank = this.bankFor(privilege);
+    this.scratch[0] = linear;
+    const low = this.scratchWords[0] ?? 0;
+    const high = this.scratchWords[1] ?? 0;
     if (bank !== 0) {
-      const hit = this.tlb.lookup(bank, linear, ACCESS_TAG[access]);
-      if (hit >= 0) return hit;
+      const page = this.tlb.find(bank, low, high, ACCESS_PERMISSION[access]);
+      if (page >= 0) {
+        this.tlb.retag(bank, low, high, !this.engine().isCodePage(page));
+        return page + (low & 0xfff);
+      }
     }
-    return this.walk(bank, linear, access, privilege);
+    return this.walk(bank, linear, low, high, access, privilege);
   }
 
   private bankFor(privilege: Privilege): number {
@@ -135,10 +143,10 @@ export class Translation {
     return this.user ? this.userBank : 0;
   }
 
-  private walk(bank: number, linear: bigint, access: Access, privilege: Privilege): number {
+  private walk(bank: number, linear: bigint, low: number, high: number, access: Access, privilege: Privilege): number {
     const { walker, context } = this;
     // A 32-bit linear address is never checked; a 64-bit one that is not canonical reached no TLB entry either.
-    if (context.format === LONG_MODE && BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear)) {
+    if (context.format === LONG_MODE && (high << 16) >> 16 !== high) {
       this.record(FaultKind.Exception, Vector.GP, 0, linear);
       return FAULT;
     }
@@ -154,15 +162,16 @@ export class Translation {
       this.deviceAddress = walker.hostPhysical;
       return DEVICE;
     }
-    if (bank !== 0) this.fill(bank, linear, pageOf(ram));
+    if (bank !== 0) this.fill(bank, low, high, pageOf(ram));
     return ram;
   }
 
-  private fill(bank: number, linear: bigint, ramPage: number): void {
-    const { walker } = this;
-    let { permissions } = walker;
-    if ((permissions & Permission.WRITE) !== 0 && this.engine().isCodePage(ramPage)) permissions &= ~Permission.WRITE;
-    this.tlb.fill(bank, linear & PAGE, ramPage, permissions, walker.global, walker.pageSize);
+  private fill(bank: number, low: number, high: number, ramPage: number): void {
+    const { permissions, global, pageSize, guestPhysical } = this.walker;
+    const code = (permissions & Permission.WRITE) !== 0 && this.engine().isCodePage(ramPage);
+    const tagged = code ? permissions & ~Permission.WRITE : permissions;
+    const guestPage = Math.floor(guestPhysical / 4096);
+    this.tlb.fillWords(bank, low, high, ramPage, permissions, tagged, global, pageSize, guestPage);
   }
 
   private recordWalk(linear: bigint): void {

@@ -6,9 +6,9 @@ import {
   State,
   TLB_BANK_COUNT,
   TLB_BANK_SIZE,
-  TLB_BASE,
   TLB_CODE,
   TLB_ENTRY_SIZE,
+  tlbBase,
 } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 import { CODE_PAGE_HEADER } from './interpreter';
@@ -77,7 +77,7 @@ export class CodeCache {
   private retired: number[] = [];
   private nextChunk = 0;
 
-  constructor(memory: MachineMemory) {
+  constructor(private readonly memory: MachineMemory) {
     this.view = memory.view;
     this.u8 = memory.u8;
     this.activeCount = new Uint16Array(Math.ceil((RAM_BASE + memory.ramSize) / PAGE));
@@ -239,9 +239,10 @@ export class CodeCache {
 
   /** Drops everything, also the TLB's references. Generated code is not running. */
   clear(): void {
-    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      const from = TLB_BASE + bank * TLB_BANK_SIZE;
-      for (let at = from; at < from + TLB_BANK_SIZE; at += TLB_ENTRY_SIZE) this.view.setInt32(at + TLB_CODE, 0, true);
+    for (let vcpu = 0; vcpu < this.memory.vcpus; vcpu++) {
+      const from = tlbBase(vcpu);
+      const end = from + TLB_BANK_COUNT * TLB_BANK_SIZE;
+      for (let at = from; at < end; at += TLB_ENTRY_SIZE) this.view.setInt32(at + TLB_CODE, 0, true);
     }
     this.pages.clear();
     this.latest = undefined;

@@ -37,8 +37,28 @@ export const CODE_BASE = 0x100000;
 /** Maps from code offset to region entry, for indirect jumps inside a translated region: the top of the engine's part. */
 export const ENTRY_MAPS = 0x3000000;
 export const ENTRY_MAPS_END = 0x4000000;
+/**
+ * What the processors remember of translations (memory/tlb.ts): an area for each vCPU, with its banks (those of vCPU 0
+ * are at TLB_BASE), what the banks' entries mean, the banks' tags, and the caches of guest-physical mappings and of
+ * paging structures.
+ */
+export const TLB_AREA = 0x4000000;
+export const TLB_AREA_SIZE = 0x100000;
+export const MAXIMUM_VCPUS = 8;
+/** Offsets in an area */
+export const TlbArea = {
+  BANKS: 0,
+  ENTRIES: 0x80000,
+  TAGS: 0xc0000,
+  GUEST_PHYSICAL: 0xc4000,
+  STRUCTURES: 0xc8000,
+} as const;
+/** The first bank of a vCPU */
+export const tlbBase = (vcpu: number): number =>
+  vcpu === 0 ? TLB_BASE : TLB_AREA + vcpu * TLB_AREA_SIZE + TlbArea.BANKS;
+
 /** Guest RAM: host-physical address 0 is here, contiguous. */
-export const RAM_BASE = 0x4000000;
+export const RAM_BASE = TLB_AREA + MAXIMUM_VCPUS * TLB_AREA_SIZE;
 
 /** Offsets in the state block of the running vCPU. Sizes in bytes in the comments. */
 export const State = {

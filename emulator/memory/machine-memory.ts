@@ -16,8 +16,14 @@ export class MachineMemory {
   readonly view: DataView;
   readonly ramSize: number;
 
-  /** @param ramSize bytes, a multiple of 64 KiB, at most 3 GiB */
-  constructor(ramSize: number) {
+  /**
+   * @param ramSize bytes, a multiple of 64 KiB, at most 3 GiB
+   * @param vcpus at most MAXIMUM_VCPUS
+   */
+  constructor(
+    ramSize: number,
+    readonly vcpus = 1,
+  ) {
     const pages = (RAM_BASE + ramSize) / WASM_PAGE;
     this.wasm = new WebAssembly.Memory({ initial: pages, maximum: pages });
     this.u8 = new Uint8Array(this.wasm.buffer);

@@ -1,18 +1,22 @@
 import {
   TLB_ADDEND,
+  TLB_AREA,
+  TLB_AREA_SIZE,
   TLB_BANK_COUNT,
   TLB_BANK_SIZE,
-  TLB_BASE,
   TLB_CODE,
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
   TLB_EXECUTE,
   TLB_READ,
   TLB_WRITE,
+  tlbBase,
+  TlbArea,
 } from './layout';
 import type { MachineMemory } from './machine-memory';
+import { FlushScope } from './flush-scope';
 
-/** What the mappings of a bank depend on besides VPID and EPT root. Bits of `TlbTag.mode`. */
+/** What the mappings of a bank depend on besides VPID, PCID and EPT root. Bits of a bank's mode. */
 export const TagMode = {
   USER: 1,
   PAGING: 2,
@@ -27,64 +31,81 @@ export const TagMode = {
 /** Meaning of the permission bits of `fill`. */
 export const Permission = { READ: 1, WRITE: 2, EXECUTE: 4 } as const;
 
-const GLOBAL = 1;
-const LARGE = 2;
-const NONE = -1n;
-const FREE = -1;
-const PAGE = ~0xfffn;
+/** Low bits of an entry's first word; the rest of it are bits 31:12 of the linear address */
+const PERMISSIONS = 7;
+const GLOBAL = 8;
+const VALID = 16;
+const SIZE_SHIFT = 5;
+const LARGE = 0x60;
+/** Page sizes by their code */
+const SIZES = [0x1000, 0x200000, 0x400000, 0x40000000] as const;
+const PAGE_NUMBER = ~0xfff;
+const NONE = -1;
+
+/** Words of an entry's meaning: linear address and flags, its upper half, guest-physical page number, RAM page */
+const ENTRY_WORDS = 4;
+/** Words of a bank's tag: VPID and PCID, mode, EPT root, kinds of entries, entries filled since it was empty */
+const TAG_WORDS = 8;
+const MODE = 1;
+const ROOT = 2;
+const KINDS = 3;
+const FILLED = 4;
+const IN_USE = 0x40000000;
+const NEXT = TLB_BANK_COUNT * TAG_WORDS;
 
 /**
- * The software TLB. A bank caches combined mappings of one tag: VPID, EPT root (EPTP bits 51:12, 0 without EPT), and the
- * mode bits that permissions depend on. Banks are reused round-robin, entries are direct-mapped by linear page number:
- * eviction is deterministic. Nothing is ever dropped because a table in memory changed: as on silicon, a stale
- * entry stays usable until software flushes it (SDM vol. 3, "Caching Translation Information").
+ * The software TLB of one vCPU. A bank caches linear or combined mappings of one tag: VPID, PCID, EPT root (EPTP bits
+ * 51:12, 0 without EPT), and the mode bits that permissions depend on. Banks are reused round-robin, entries are
+ * direct-mapped by linear page number: eviction is deterministic. Nothing is ever dropped because a table in memory
+ * changed: as on silicon, a stale entry stays usable until software flushes it (SDM vol. 3, 4.10 and 29.4).
+ *
+ * An entry exists twice: as tags that generated code compares, and as its meaning. The tags are only a shortcut: they
+ * may be withdrawn (decoded code, a watched page) without the mapping being forgotten. All of it lies in the machine's
+ * memory.
  */
 export class Tlb {
-  private readonly view: DataView;
-  private readonly u8: Uint8Array;
-  private readonly vpid = new Int32Array(TLB_BANK_COUNT).fill(FREE);
-  private readonly mode = new Int32Array(TLB_BANK_COUNT);
-  /** EPTP bits 51:12, as a number */
-  private readonly eptRoot = new Float64Array(TLB_BANK_COUNT);
-  /** Per bank and index: GLOBAL, and LARGE when the entry is a part of a larger page */
-  private readonly kind = new Uint8Array(TLB_BANK_COUNT * TLB_ENTRIES);
-  /** Per bank and index: bytes of the page that the entry is a part of */
-  private readonly pageSize = new Float64Array(TLB_BANK_COUNT * TLB_ENTRIES);
-  /** Kinds that occur in a bank */
-  private readonly kinds = new Uint8Array(TLB_BANK_COUNT);
-  private next = 0;
-  /** Called with a description after every flush: lookups derived from the entries are stale. */
-  onFlush: ((scope: string) => void) | undefined;
+  /** Called after every flush: lookups derived from the entries are stale. */
+  onFlush: ((scope: FlushScope, first: number, second: number) => void) | undefined;
+  private readonly words: Int32Array;
+  private readonly base: number;
+  private readonly entries: number;
+  private readonly tags: number;
 
-  constructor(memory: MachineMemory) {
-    this.view = memory.view;
-    this.u8 = memory.u8;
-    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) this.clear(bank);
+  constructor(
+    private readonly memory: MachineMemory,
+    readonly vcpu = 0,
+  ) {
+    this.words = memory.i32;
+    this.base = tlbBase(vcpu);
+    this.entries = (TLB_AREA + vcpu * TLB_AREA_SIZE + TlbArea.ENTRIES) >>> 2;
+    this.tags = tagsOf(vcpu);
+    memory.u8.fill(0xff, this.base, this.base + TLB_BANK_COUNT * TLB_BANK_SIZE);
   }
 
   /**
    * The byte address (for State.TLB_BANK) of the bank with this tag; when there is none, one is emptied for it.
    * `keep` is the address of a bank that must not be taken for that.
    */
-  select(vpid: number, eptRoot: number, mode: number, keep = 0): number {
-    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpid[bank] === vpid && this.mode[bank] === mode && this.eptRoot[bank] === eptRoot) return address(bank);
+  select(vpid: number, pcid: number, eptRoot: number, mode: number, keep = 0): number {
+    const { words, tags } = this;
+    const first = vpid | (pcid << 16);
+    const used = mode | IN_USE;
+    for (let bank = 0, at = tags; bank < TLB_BANK_COUNT; bank++, at += TAG_WORDS) {
+      if (words[at] === first && words[at + MODE] === used && words[at + ROOT] === (eptRoot | 0))
+        return this.address(bank);
     }
-    if (address(this.next) === keep) this.next = (this.next + 1) % TLB_BANK_COUNT;
-    const bank = this.next;
-    this.next = (bank + 1) % TLB_BANK_COUNT;
-    if (this.vpid[bank] !== FREE) this.clear(bank);
-    this.vpid[bank] = vpid;
-    this.mode[bank] = mode;
-    this.eptRoot[bank] = eptRoot;
-    return address(bank);
+    let bank = words[tags + NEXT] ?? 0;
+    if (this.address(bank) === keep) bank = (bank + 1) % TLB_BANK_COUNT;
+    words[tags + NEXT] = (bank + 1) % TLB_BANK_COUNT;
+    this.clear(bank);
+    const at = tags + bank * TAG_WORDS;
+    words[at] = first;
+    words[at + MODE] = used;
+    words[at + ROOT] = eptRoot;
+    return this.address(bank);
   }
 
-  /**
-   * Caches one page. `linearPage` is canonical with low bits clear; `ramPage` the wasm address of the page's first byte.
-   * The write tag must only be asked for when the dirty flag is set and the page holds no decoded code. `pageSize` is
-   * what the paging leaf maps: INVLPG drops all parts of a large page.
-   */
+  /** As `fillWords`; `linearPage` is canonical with low bits clear. For tests and tools. */
   fill(
     bankAddress: number,
     linearPage: bigint,
@@ -92,138 +113,255 @@ export class Tlb {
     permissions: number,
     global: boolean,
     pageSize: number,
+    guestPage = 0,
   ): void {
-    const { view } = this;
-    const index = Number((linearPage >> 12n) & BigInt(TLB_ENTRIES - 1));
-    const at = bankAddress + index * TLB_ENTRY_SIZE;
-    const tag = BigInt.asIntN(64, linearPage);
-    const addend = (ramPage - Number(BigInt.asUintN(32, linearPage))) | 0;
-    const executable = (permissions & Permission.EXECUTE) !== 0;
-    const same = view.getInt32(at + TLB_ADDEND, true) === addend && view.getBigInt64(at + TLB_EXECUTE, true) === tag;
-    if (!same) view.setInt32(at + TLB_CODE, 0, true);
-    view.setBigInt64(at + TLB_READ, permissions & Permission.READ ? tag : NONE, true);
-    view.setBigInt64(at + TLB_WRITE, permissions & Permission.WRITE ? tag : NONE, true);
-    view.setBigInt64(at + TLB_EXECUTE, executable ? tag : NONE, true);
-    view.setInt32(at + TLB_ADDEND, addend, true);
-    const bank = (bankAddress - TLB_BASE) / TLB_BANK_SIZE;
-    const kind = (global ? GLOBAL : 0) | (pageSize > 4096 ? LARGE : 0);
-    this.kind[bank * TLB_ENTRIES + index] = kind;
-    this.pageSize[bank * TLB_ENTRIES + index] = pageSize;
-    this.kinds[bank] = (this.kinds[bank] ?? 0) | kind;
+    const low = Number(BigInt.asIntN(32, linearPage));
+    const high = Number(BigInt.asIntN(32, linearPage >> 32n));
+    this.fillWords(bankAddress, low, high, ramPage, permissions, permissions, global, pageSize, guestPage);
   }
 
-  /** The wasm address that this linear address maps to for the access (TLB_READ, _WRITE or _EXECUTE), or -1. */
+  /**
+   * Caches one page: the halves of its linear address as signed words, the wasm address of its first byte in RAM. Write
+   * permission is only to be given when the dirty flag is set. `tagged` are the permissions that generated code may use
+   * by itself: without write for a page that holds decoded code. `pageSize` is what the paging leaf maps: INVLPG drops
+   * all parts of a large page. `guestPage` is the guest-physical page number under EPT.
+   */
+  fillWords(
+    bankAddress: number,
+    low: number,
+    high: number,
+    ramPage: number,
+    permissions: number,
+    tagged: number,
+    global: boolean,
+    pageSize: number,
+    guestPage: number,
+  ): void {
+    const { words } = this;
+    const index = (low >>> 12) & (TLB_ENTRIES - 1);
+    const bank = (bankAddress - this.base) / TLB_BANK_SIZE;
+    const size = pageSize === 0x1000 ? 0 : pageSize === 0x200000 ? 1 : pageSize === 0x400000 ? 2 : 3;
+    const flags = permissions | VALID | (global ? GLOBAL : 0) | (size << SIZE_SHIFT);
+    const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
+    words[entry] = (low & PAGE_NUMBER) | flags;
+    words[entry + 1] = high;
+    words[entry + 2] = guestPage;
+    words[entry + 3] = ramPage;
+    const tag = this.tags + bank * TAG_WORDS;
+    words[tag + KINDS] = (words[tag + KINDS] ?? 0) | flags;
+    words[tag + FILLED] = 1;
+    this.setTags(bankAddress + index * TLB_ENTRY_SIZE, low & PAGE_NUMBER, high, ramPage, tagged);
+  }
+
+  private setTags(at: number, low: number, high: number, ramPage: number, permissions: number): void {
+    const { words } = this;
+    const word = at >>> 2;
+    const addend = (ramPage - low) | 0;
+    const execute = word + (TLB_EXECUTE >>> 2);
+    const same = words[word + (TLB_ADDEND >>> 2)] === addend && words[execute] === low && words[execute + 1] === high;
+    if (!same) words[word + (TLB_CODE >>> 2)] = 0;
+    this.setTag(word + (TLB_READ >>> 2), permissions & Permission.READ, low, high);
+    this.setTag(word + (TLB_WRITE >>> 2), permissions & Permission.WRITE, low, high);
+    this.setTag(execute, permissions & Permission.EXECUTE, low, high);
+    words[word + (TLB_ADDEND >>> 2)] = addend;
+  }
+
+  private setTag(word: number, allowed: number, low: number, high: number): void {
+    this.words[word] = allowed ? low : NONE;
+    this.words[word + 1] = allowed ? high : NONE;
+  }
+
+  /**
+   * The wasm address of the cached page around this linear address, or -1 when the bank holds none that allows
+   * `permission`. Knows also mappings whose tags are withdrawn.
+   */
+  find(bankAddress: number, low: number, high: number, permission: number): number {
+    const { words } = this;
+    const bank = (bankAddress - this.base) / TLB_BANK_SIZE;
+    const entry = this.entries + (bank * TLB_ENTRIES + ((low >>> 12) & (TLB_ENTRIES - 1))) * ENTRY_WORDS;
+    const first = words[entry] ?? 0;
+    if (((first ^ low) & PAGE_NUMBER) !== 0 || words[entry + 1] !== high) return -1;
+    if ((first & VALID) === 0 || (first & permission) === 0) return -1;
+    return (words[entry + 3] ?? 0) >>> 0;
+  }
+
+  /** Gives generated code the tags of a mapping that `find` found, without write when `writable` is false. */
+  retag(bankAddress: number, low: number, high: number, writable: boolean): void {
+    const { words } = this;
+    const bank = (bankAddress - this.base) / TLB_BANK_SIZE;
+    const index = (low >>> 12) & (TLB_ENTRIES - 1);
+    const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
+    const permissions = (words[entry] ?? 0) & PERMISSIONS & (writable ? PERMISSIONS : ~Permission.WRITE);
+    const ramPage = (words[entry + 3] ?? 0) >>> 0;
+    this.setTags(bankAddress + index * TLB_ENTRY_SIZE, low & PAGE_NUMBER, high, ramPage, permissions);
+  }
+
+  /** The wasm address that generated code would use for the access (TLB_READ, _WRITE or _EXECUTE), or -1. For tests. */
   lookup(bankAddress: number, linear: bigint, access: number): number {
-    const index = Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1));
-    const at = bankAddress + index * TLB_ENTRY_SIZE;
-    if (this.view.getBigInt64(at + access, true) !== BigInt.asIntN(64, linear & PAGE)) return -1;
-    return (Number(BigInt.asUintN(32, linear)) + this.view.getInt32(at + TLB_ADDEND, true)) >>> 0;
+    const low = Number(BigInt.asIntN(32, linear));
+    const at = (bankAddress + ((low >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_SIZE + access) >>> 2;
+    const high = Number(BigInt.asIntN(32, linear >> 32n));
+    if (this.words[at] !== (low & PAGE_NUMBER) || this.words[at + 1] !== high) return -1;
+    return (low + (this.words[at + ((TLB_ADDEND - access) >>> 2)] ?? 0)) >>> 0;
   }
 
   /** Every mapping of every tag. */
   flushAll(): void {
-    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) if (this.vpid[bank] !== FREE) this.clear(bank);
-    this.onFlush?.('all');
+    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) this.clear(bank);
+    this.onFlush?.(FlushScope.All, 0, 0);
   }
 
-  /** Linear and combined mappings of one VPID, for every EPT root. `keepGlobal`: as MOV to CR3 does. */
+  /** Linear and combined mappings of one VPID, for every PCID and EPT root. */
   flushVpid(vpid: number, keepGlobal = false): void {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpid[bank] === vpid) this.clear(bank, keepGlobal);
+      if (this.vpidOf(bank) === vpid) this.clear(bank, keepGlobal);
     }
-    this.onFlush?.(keepGlobal ? `VPID ${vpid} without global pages` : `VPID ${vpid}`);
+    this.onFlush?.(keepGlobal ? FlushScope.VpidButGlobal : FlushScope.Vpid, vpid, 0);
+  }
+
+  /** Linear and combined mappings of one VPID and PCID that are not global, for every EPT root: as MOV to CR3 does. */
+  flushPcid(vpid: number, pcid: number): void {
+    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
+      if (this.isInUse(bank) && this.words[this.tags + bank * TAG_WORDS] === (vpid | (pcid << 16)))
+        this.clear(bank, true);
+    }
+    this.onFlush?.(FlushScope.Pcid, vpid, pcid);
   }
 
   /** Linear and combined mappings of all VPIDs but 0 (INVVPID type 2). */
   flushAllVpids(): void {
-    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) if ((this.vpid[bank] ?? FREE) > 0) this.clear(bank);
-    this.onFlush?.('all VPIDs but 0');
+    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) if (this.vpidOf(bank) > 0) this.clear(bank);
+    this.onFlush?.(FlushScope.AllVpids, 0, 0);
   }
 
   /** Guest-physical and combined mappings of one EPT root (EPTP bits 51:12), for every VPID. */
   flushEptRoot(eptRoot: number): void {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpid[bank] !== FREE && this.eptRoot[bank] === eptRoot) this.clear(bank);
+      if (this.isInUse(bank) && this.words[this.tags + bank * TAG_WORDS + ROOT] === (eptRoot | 0)) this.clear(bank);
     }
-    this.onFlush?.(`EPT root 0x${(eptRoot * 4096).toString(16)}`);
+    this.onFlush?.(FlushScope.EptRoot, eptRoot, 0);
   }
 
   /** Guest-physical and combined mappings of every EPT root (INVEPT type 2). */
   flushAllEptRoots(): void {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpid[bank] !== FREE && this.eptRoot[bank] !== 0) this.clear(bank);
+      if (this.isInUse(bank) && this.words[this.tags + bank * TAG_WORDS + ROOT] !== 0) this.clear(bank);
     }
-    this.onFlush?.('all EPT roots');
+    this.onFlush?.(FlushScope.AllEptRoots, 0, 0);
   }
 
-  /** One linear page of one VPID, global or not, whatever the EPT root (INVLPG, INVVPID type 0). */
+  /** One linear page of one VPID, global or not, whatever PCID and EPT root (INVLPG, INVVPID type 0). */
   flushPage(vpid: number, linear: bigint): void {
-    const index = Number((linear >> 12n) & BigInt(TLB_ENTRIES - 1));
+    const low = Number(BigInt.asIntN(32, linear));
+    const high = Number(BigInt.asIntN(32, linear >> 32n));
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpid[bank] !== vpid) continue;
-      if ((this.kinds[bank] ?? 0) & LARGE) this.dropParts(bank, linear);
-      else this.drop(bank, index);
+      if (this.vpidOf(bank) === vpid) this.dropPage(bank, low, high);
     }
-    this.onFlush?.(`VPID ${vpid}, page 0x${(linear & PAGE).toString(16)}`);
+    this.onFlush?.(FlushScope.Page, vpid, (high >>> 0) * 2 ** 32 + (low >>> 0));
   }
 
   /**
-   * Takes back the write tags of one RAM page in every bank: its bytes are being decoded (or watched), so the next
-   * store must take the slow path. `ramPage` is a wasm address.
+   * Takes back the write tags of one RAM page, in the banks of every vCPU: its bytes are being decoded (or watched), so
+   * the next store must take the slow path. `ramPage` is a wasm address.
    */
   withdrawWrite(ramPage: number): void {
-    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpid[bank] === FREE) continue;
-      for (let at = address(bank), end = at + TLB_BANK_SIZE; at < end; at += TLB_ENTRY_SIZE) {
-        const tag = this.view.getBigInt64(at + TLB_WRITE, true);
-        if (tag === NONE) continue;
-        const page = (this.view.getInt32(at + TLB_WRITE, true) + this.view.getInt32(at + TLB_ADDEND, true)) >>> 0;
-        if (page === ramPage) this.view.setBigInt64(at + TLB_WRITE, NONE, true);
+    const { words, memory } = this;
+    for (let vcpu = 0; vcpu < memory.vcpus; vcpu++) {
+      for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
+        if ((words[tagsOf(vcpu) + bank * TAG_WORDS + FILLED] ?? 0) === 0) continue;
+        const from = (tlbBase(vcpu) + bank * TLB_BANK_SIZE) >>> 2;
+        for (let at = from; at < from + (TLB_BANK_SIZE >>> 2); at += TLB_ENTRY_SIZE >>> 2) {
+          const write = at + (TLB_WRITE >>> 2);
+          const low = words[write] ?? 0;
+          if ((low + (words[at + (TLB_ADDEND >>> 2)] ?? 0)) >>> 0 !== ramPage || (low & 0xfff) !== 0) continue;
+          words[write] = NONE;
+          words[write + 1] = NONE;
+        }
       }
     }
   }
 
-  /** Every entry of a bank that belongs to the page around `linear`, whatever its size (SDM vol. 3, 4.10.4.1). */
-  private dropParts(bank: number, linear: bigint): void {
-    for (let index = 0; index < TLB_ENTRIES; index++) {
-      const tag = this.tagOf(address(bank) + index * TLB_ENTRY_SIZE);
-      if (tag === NONE) continue;
-      const size = BigInt(this.pageSize[bank * TLB_ENTRIES + index] ?? 4096);
-      if ((BigInt.asUintN(64, tag) & ~(size - 1n)) === (BigInt.asUintN(64, linear) & ~(size - 1n)))
-        this.drop(bank, index);
+  /** The mappings, for a snapshot: a `restore` of it, later, makes every access hit or miss as it would have now. */
+  save(): Int32Array {
+    const { words, tags } = this;
+    const saved: number[] = Array.from(words.subarray(tags, tags + NEXT + 1));
+    for (let at = 0; at < TLB_BANK_COUNT * TLB_ENTRIES; at++) {
+      const entry = this.entries + at * ENTRY_WORDS;
+      if (((words[entry] ?? 0) & VALID) === 0) continue;
+      saved.push(at);
+      for (let i = 0; i < ENTRY_WORDS; i++) saved.push(words[entry + i] ?? 0);
     }
+    return Int32Array.from(saved);
   }
 
-  private tagOf(at: number): bigint {
-    for (const access of [TLB_READ, TLB_EXECUTE, TLB_WRITE]) {
-      const tag = this.view.getBigInt64(at + access, true);
-      if (tag !== NONE) return tag;
-    }
-    return NONE;
+  restore(saved: Int32Array): void {
+    const { words, tags } = this;
+    this.memory.u8.fill(0xff, this.base, this.base + TLB_BANK_COUNT * TLB_BANK_SIZE);
+    words.fill(0, this.entries, this.entries + TLB_BANK_COUNT * TLB_ENTRIES * ENTRY_WORDS);
+    words.set(saved.subarray(0, NEXT + 1), tags);
+    // Tags come back with the first use: only then is it known which pages hold decoded code.
+    for (let from = NEXT + 1; from < saved.length; from += 1 + ENTRY_WORDS)
+      words.set(saved.subarray(from + 1, from + 1 + ENTRY_WORDS), this.entries + (saved[from] ?? 0) * ENTRY_WORDS);
+    this.onFlush?.(FlushScope.All, 0, 0);
+  }
+
+  private address(bank: number): number {
+    return this.base + bank * TLB_BANK_SIZE;
+  }
+
+  private isInUse(bank: number): boolean {
+    return ((this.words[this.tags + bank * TAG_WORDS + MODE] ?? 0) & IN_USE) !== 0;
+  }
+
+  /** -1 for a bank that nothing uses */
+  private vpidOf(bank: number): number {
+    return this.isInUse(bank) ? (this.words[this.tags + bank * TAG_WORDS] ?? 0) & 0xffff : -1;
+  }
+
+  /** The page around a linear address, with every part of it when it is large (SDM vol. 3, 4.10.4.1). */
+  private dropPage(bank: number, low: number, high: number): void {
+    const kinds = this.words[this.tags + bank * TAG_WORDS + KINDS] ?? 0;
+    if ((kinds & LARGE) === 0) this.dropIfAround(bank, (low >>> 12) & (TLB_ENTRIES - 1), low, high);
+    else for (let index = 0; index < TLB_ENTRIES; index++) this.dropIfAround(bank, index, low, high);
+  }
+
+  private dropIfAround(bank: number, index: number, low: number, high: number): void {
+    const { words } = this;
+    const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
+    const first = words[entry] ?? 0;
+    if ((first & VALID) === 0 || words[entry + 1] !== high) return;
+    const size = SIZES[(first & LARGE) >>> SIZE_SHIFT] ?? 0x1000;
+    if (((first ^ low) & ~(size - 1)) === 0) this.drop(bank, index);
   }
 
   private drop(bank: number, index: number): void {
-    const at = address(bank) + index * TLB_ENTRY_SIZE;
-    this.view.setBigInt64(at + TLB_READ, NONE, true);
-    this.view.setBigInt64(at + TLB_WRITE, NONE, true);
-    this.view.setBigInt64(at + TLB_EXECUTE, NONE, true);
+    const { words } = this;
+    words[this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS] = 0;
+    const at = (this.address(bank) + index * TLB_ENTRY_SIZE) >>> 2;
+    words.fill(NONE, at, at + (TLB_ADDEND >>> 2));
   }
 
   private clear(bank: number, keepGlobal = false): void {
-    const from = address(bank);
-    if (!keepGlobal || ((this.kinds[bank] ?? 0) & GLOBAL) === 0) {
-      this.u8.fill(0xff, from, from + TLB_BANK_SIZE);
-      this.kinds[bank] = 0;
+    const { words } = this;
+    const tag = this.tags + bank * TAG_WORDS;
+    if ((words[tag + FILLED] ?? 0) === 0) return;
+    if (keepGlobal && ((words[tag + KINDS] ?? 0) & GLOBAL) !== 0) {
+      for (let index = 0; index < TLB_ENTRIES; index++) {
+        const first = words[this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS] ?? 0;
+        if ((first & GLOBAL) === 0 && (first & VALID) !== 0) this.drop(bank, index);
+      }
       return;
     }
-    for (let index = 0; index < TLB_ENTRIES; index++) {
-      if ((this.kind[bank * TLB_ENTRIES + index] ?? 0) & GLOBAL) continue;
-      this.u8.fill(0xff, from + index * TLB_ENTRY_SIZE, from + (index + 1) * TLB_ENTRY_SIZE);
-    }
+    const from = this.address(bank);
+    this.memory.u8.fill(0xff, from, from + TLB_BANK_SIZE);
+    const entry = this.entries + bank * TLB_ENTRIES * ENTRY_WORDS;
+    words.fill(0, entry, entry + TLB_ENTRIES * ENTRY_WORDS);
+    words[tag + KINDS] = 0;
+    words[tag + FILLED] = 0;
   }
 }
 
-const address = (bank: number): number => TLB_BASE + bank * TLB_BANK_SIZE;
+const tagsOf = (vcpu: number): number => (TLB_AREA + vcpu * TLB_AREA_SIZE + TlbArea.TAGS) >>> 2;
 
 /** EPTP bits 51:12 as the number that banks are tagged with; 0 without EPT. */
 export const eptRootOf = (eptp: bigint): number => Number((eptp >> 12n) & 0xffffffffffn);

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { processorHelpers } from '../../emulator/cpu/helpers/table';
-import { State } from '../../emulator/memory/layout';
+import { RAM_BASE, State } from '../../emulator/memory/layout';
 import { createVmx, vmxHelpers } from '../../emulator/vmx';
 import { Bench } from './harness';
 
@@ -76,8 +76,8 @@ describe('random programs', function () {
         const bench = new Bench({ helpers, virtualization: createVmx }, true);
         enter(bench);
         const { state } = bench.cpu;
-        bench.memory.u8.set(program(random, 0x2000), 0x4000000 + 0x7000);
-        bench.memory.u8.set(program(random, 0x1000), 0x4000000 + 0x100000);
+        bench.memory.u8.set(program(random, 0x2000), RAM_BASE + 0x7000);
+        bench.memory.u8.set(program(random, 0x1000), RAM_BASE + 0x100000);
         try {
           for (let i = 0; i < 60; i++) {
             scramble(bench, random);

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { Rflags } from '../../emulator/arch/flags';
-import { Segment, State } from '../../emulator/memory/layout';
+import { RAM_BASE, Segment, State } from '../../emulator/memory/layout';
 import type { Instruction } from '../../emulator/isa/instruction';
 import { Bench, GDT, HANDLER, instruction, KERNEL_CODE, KERNEL_DATA, STACK, USER_CODE, USER_DATA } from './harness';
 
@@ -351,8 +351,8 @@ describe('ports', () => {
     const bitmap = (bits: number) => (b: Bench) => {
       const tr = b.cpu.state.segment(Segment.TR);
       b.cpu.state.setSegment(Segment.TR, { ...tr, limit: 0x68 + 16 });
-      b.memory.view.setUint16(0x4000000 + 0x3000 + 102, 0x68, true);
-      b.memory.view.setUint16(0x4000000 + 0x3000 + 0x68 + 8, bits, true);
+      b.memory.view.setUint16(RAM_BASE + 0x3000 + 102, 0x68, true);
+      b.memory.view.setUint16(RAM_BASE + 0x3000 + 0x68 + 8, bits, true);
     };
     assert.equal(
       out(() => undefined),
