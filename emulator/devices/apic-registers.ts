@@ -1,4 +1,5 @@
-// Local APIC register map: SDM vol. 3, 12.4.1, table "Local APIC Register Address Map". Offsets in the 4 KiB page.
+// Local APIC register map: SDM vol. 3, 11.4.1, table "Local APIC Register Address Map". Offsets in the 4 KiB page; in
+// x2APIC mode the register is MSR 800H + offset / 16 (11.12.1.2).
 export const enum ApicRegister {
   Id = 0x20,
   Version = 0x30,
@@ -25,13 +26,21 @@ export const enum ApicRegister {
   InitialCount = 0x380,
   CurrentCount = 0x390,
   DivideConfiguration = 0x3e0,
+  /** x2APIC mode only */
+  SelfIpi = 0x3f0,
 }
 
-/** Version 0x14 (integrated, xAPIC), highest LVT index 5 at bits 23:16 */
-export const APIC_VERSION = 0x00050014;
+/** Version 0x14 (integrated), highest LVT index 5 at bits 23:16, EOI broadcasts can be suppressed at bit 24 */
+export const APIC_VERSION = 0x01050014;
+/** Bits of the spurious-interrupt vector register; focus checking (9) does not exist in this family */
 export const SOFTWARE_ENABLE = 0x100;
+export const SUPPRESS_EOI_BROADCAST = 0x1000;
+export const SPURIOUS_WRITABLE = 0x11ff;
 export const LVT_MASKED = 0x10000;
 export const LVT_VECTOR = 0xff;
+export const LVT_REMOTE_IRR = 0x4000;
+export const LVT_LEVEL = 0x8000;
+export const LVT_ACTIVE_LOW = 0x2000;
 /** Writable bits of each LVT entry; delivery status (bit 12) and remote IRR (bit 14) read as zero. */
 export const LVT_WRITABLE: Readonly<Record<number, number>> = {
   [ApicRegister.LvtTimer]: 0x700ff,

@@ -8,7 +8,7 @@ const enum Mode {
 }
 
 /**
- * The local APIC's timer (SDM vol. 3, 12.5.4). It counts virtual clock ticks through the divider; nothing happens
+ * The local APIC's timer (SDM vol. 3, 11.5.4). It counts virtual clock ticks through the divider; nothing happens
  * between its deadlines, so the count is computed when somebody reads it.
  */
 export class ApicTimer {

@@ -1,8 +1,11 @@
+import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
 import type { InterruptSource } from '../cpu/processor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import type { MmioRange } from '../memory/bus';
 import { AcceptedInterrupts } from './accepted-interrupts';
-import type { ApicBus, ApicMessage } from './apic-bus';
+import { BROADCAST, type ApicBus, type ApicMessage } from './apic-bus';
+import { ApicErrors } from './apic-errors';
+import { ApicIdentity, ApicMode } from './apic-identity';
 import {
   APIC_VERSION,
   ApicRegister,
@@ -13,16 +16,24 @@ import {
   LVT_MASKED,
   LVT_VECTOR,
   LVT_WRITABLE,
+  Shorthand,
   SOFTWARE_ENABLE,
+  SPURIOUS_WRITABLE,
+  SUPPRESS_EOI_BROADCAST,
 } from './apic-registers';
 import { ApicTimer } from './apic-timer';
 import type { Device, StateReader, StateWriter } from './device';
+import { LocalVectors, type LocalPin } from './local-vectors';
+import { registerOfMsr, x2ApicRegister } from './x2apic-registers';
 
-const APIC_BASE_ENABLE = 0x800n;
-const APIC_BASE_ADDRESS = 0xffffff000n;
+const BASE_X2APIC = 0x400n;
+const BASE_ENABLE = 0x800n;
+const BASE_ADDRESS = (1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 0x1000n;
+const FIRST_VECTOR = 16;
 
 /** What the local APIC needs from its processor and the board. */
 export interface LocalApicWiring {
+  /** x2APIC ID, whose low 8 bits are the xAPIC ID */
   readonly id: number;
   readonly bus: ApicBus;
   /** IA32_APIC_BASE as the processor holds it */
@@ -39,44 +50,60 @@ export interface LocalApicWiring {
   readonly attention: () => void;
 }
 
-/** A local APIC in xAPIC mode (SDM vol. 3, chapter 12). */
+/**
+ * A local APIC (SDM vol. 3, chapter 11). In xAPIC mode its registers are memory, in x2APIC mode MSRs; IA32_APIC_BASE, which
+ * the processor keeps, selects the mode. SMIs are lost: there is no system-management mode.
+ */
 export class LocalApic implements MmioRange, InterruptSource, Device {
   readonly name = 'local APIC';
   readonly timer: ApicTimer;
   private readonly accepted = new AcceptedInterrupts();
-  private readonly lvt = new Map<number, number>();
+  private readonly identity: ApicIdentity;
+  private readonly vectors: LocalVectors;
+  private readonly errors = new ApicErrors();
   private spurious = 0xff;
-  private logicalDestination = 0;
-  private destinationFormat = 0xffffffff;
   private commandLow = 0;
   private commandHigh = 0;
-  private errors = 0;
-  private latchedErrors = 0;
+  /** An I/O APIC sent ExtINT: the 8259 has a vector to be acknowledged. */
+  private externalRequested = false;
 
   constructor(private readonly wiring: LocalApicWiring) {
     this.timer = new ApicTimer(wiring.clock, wiring.tscBase);
+    this.identity = new ApicIdentity(wiring.id);
+    this.vectors = new LocalVectors({
+      fixed: (vector, levelTriggered) => this.accept(vector, levelTriggered),
+      event: (delivery) => this.signal(delivery, 0),
+    });
     this.reset();
     wiring.bus.attach(this);
   }
 
   get id(): number {
-    return this.wiring.id;
+    return this.identity.id;
   }
 
   get base(): HostPhysicalAddress {
-    return hostPhysical(this.wiring.apicBase() & APIC_BASE_ADDRESS);
+    return hostPhysical(this.wiring.apicBase() & BASE_ADDRESS);
   }
 
-  /** Globally disabled, it does not answer on the bus. */
+  /** Only an xAPIC answers on the bus. */
   get size(): bigint {
-    return this.enabled ? 0x1000n : 0n;
+    return this.mode === ApicMode.XApic ? 0x1000n : 0n;
   }
 
-  private get enabled(): boolean {
-    return (this.wiring.apicBase() & APIC_BASE_ENABLE) !== 0n;
+  get mode(): ApicMode {
+    const base = this.wiring.apicBase();
+    if ((base & BASE_ENABLE) === 0n) return ApicMode.Disabled;
+    return base & BASE_X2APIC ? ApicMode.X2Apic : ApicMode.XApic;
   }
 
-  // --- Registers ---
+  /** IA32_APIC_BASE was written. Disabled, the APIC forgets everything (11.4.3); from xAPIC to x2APIC it keeps its state. */
+  baseChanged(): void {
+    if (this.mode === ApicMode.Disabled) this.reset();
+    this.wiring.attention();
+  }
+
+  // --- Registers as memory ---
 
   read(offset: bigint, size: number): bigint {
     const at = Number(offset);
@@ -84,7 +111,7 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     return BigInt.asUintN(size * 8, value);
   }
 
-  /** Only 32-bit stores at 16-byte boundaries are defined (12.4.1); others are lost. */
+  /** Only 32-bit stores at 16-byte boundaries are defined (11.4.1); others are lost. */
   write(offset: bigint, size: number, value: bigint): void {
     const at = Number(offset);
     if (size !== 4 || at & 15) return;
@@ -92,20 +119,40 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     this.wiring.attention();
   }
 
+  // --- Registers as MSRs 800H to 8FFH ---
+
+  readMsr(index: number): bigint | undefined {
+    const at = registerOfMsr(index);
+    if (this.mode !== ApicMode.X2Apic || !x2ApicRegister(at)?.read) return undefined;
+    const value = BigInt(this.readRegister(at));
+    return at === (ApicRegister.CommandLow as number) ? value | (BigInt(this.commandHigh) << 32n) : value;
+  }
+
+  /** False, with nothing changed: #GP. */
+  writeMsr(index: number, value: bigint): boolean {
+    const at = registerOfMsr(index);
+    const register = x2ApicRegister(at);
+    if (this.mode !== ApicMode.X2Apic || !register?.write || value & ~register.writable) return false;
+    if (at === (ApicRegister.CommandLow as number)) this.commandHigh = Number(value >> 32n);
+    this.writeRegister(at, Number(value & 0xffffffffn));
+    this.wiring.attention();
+    return true;
+  }
+
   private readRegister(at: number): number {
     if (at >= (ApicRegister.InService as number) && at < (ApicRegister.ErrorStatus as number)) {
+      const { inService, levelTriggered, requests } = this.accepted;
       const set =
         at < (ApicRegister.TriggerMode as number)
-          ? this.accepted.inService
+          ? inService
           : at < (ApicRegister.InterruptRequest as number)
-            ? undefined
-            : this.accepted.requests;
-      // Every source here is edge-triggered: TMR stays zero.
-      return set?.word((at >>> 4) & 7) ?? 0;
+            ? levelTriggered
+            : requests;
+      return set.word((at >>> 4) & 7);
     }
     switch (at as ApicRegister) {
       case ApicRegister.Id:
-        return (this.id << 24) >>> 0;
+        return this.identity.register(this.mode);
       case ApicRegister.Version:
         return APIC_VERSION;
       case ApicRegister.TaskPriority:
@@ -117,13 +164,13 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
       case ApicRegister.EndOfInterrupt:
         return 0;
       case ApicRegister.LogicalDestination:
-        return this.logicalDestination;
+        return this.identity.logicalDestination(this.mode);
       case ApicRegister.DestinationFormat:
-        return this.destinationFormat;
+        return this.identity.destinationFormat;
       case ApicRegister.SpuriousVector:
         return this.spurious;
       case ApicRegister.ErrorStatus:
-        return this.latchedErrors;
+        return this.errors.value;
       case ApicRegister.CommandLow:
         return this.commandLow;
       case ApicRegister.CommandHigh:
@@ -136,11 +183,10 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
         return this.timer.currentCount();
       case ApicRegister.DivideConfiguration:
         return this.timer.getDivide();
-      default: {
-        const entry = this.lvt.get(at);
-        if (entry === undefined) this.error(ESR_ILLEGAL_REGISTER);
-        return entry ?? 0;
-      }
+      default:
+        if (this.vectors.has(at)) return this.vectors.get(at);
+        this.error(ESR_ILLEGAL_REGISTER);
+        return 0;
     }
   }
 
@@ -150,32 +196,30 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
         this.accepted.taskPriority = value & 0xff;
         return;
       case ApicRegister.EndOfInterrupt:
-        this.accepted.end();
+        this.endOfInterrupt();
         return;
       case ApicRegister.LogicalDestination:
-        this.logicalDestination = (value & 0xff000000) >>> 0;
+        this.identity.setLogicalDestination(value);
         return;
       case ApicRegister.DestinationFormat:
-        this.destinationFormat = (value | 0x0fffffff) >>> 0;
+        this.identity.destinationFormat = value;
         return;
       case ApicRegister.SpuriousVector:
-        this.spurious = value & 0x1ff;
+        this.spurious = value & SPURIOUS_WRITABLE;
         if (!(value & SOFTWARE_ENABLE)) this.maskAll();
         return;
       case ApicRegister.ErrorStatus:
-        // A write latches what happened since the previous one (12.5.3).
-        this.latchedErrors = this.errors;
-        this.errors = 0;
+        this.errors.latch();
         return;
       case ApicRegister.CommandLow:
         this.commandLow = value & 0xccfff;
-        this.send();
+        this.sendCommand();
         return;
       case ApicRegister.CommandHigh:
         this.commandHigh = (value & 0xff000000) >>> 0;
         return;
       case ApicRegister.LvtTimer:
-        this.timer.setLvt(this.lvtValue(at, value));
+        this.timer.setLvt(this.lvtValue(value) & (LVT_WRITABLE[at] ?? 0));
         return;
       case ApicRegister.InitialCount:
         this.timer.setInitialCount(value);
@@ -189,53 +233,63 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
       case ApicRegister.ArbitrationPriority:
       case ApicRegister.RemoteRead:
       case ApicRegister.CurrentCount:
-        return; // Read-only here; software cannot change the ID of this model.
+        return; // Read-only here
       default:
-        if (this.lvt.has(at)) this.lvt.set(at, this.lvtValue(at, value));
+        if (this.vectors.has(at)) this.vectors.set(at, this.lvtValue(value));
+        else if (at === (ApicRegister.SelfIpi as number) && this.mode === ApicMode.X2Apic)
+          this.sendToSelf(value & 0xff);
         else if (at < (ApicRegister.InService as number) || at >= (ApicRegister.ErrorStatus as number))
           this.error(ESR_ILLEGAL_REGISTER);
     }
   }
 
-  /** While the APIC is disabled by software, mask bits stay set (12.4.7.2). */
-  private lvtValue(at: number, value: number): number {
-    return (value & (LVT_WRITABLE[at] ?? 0)) | (this.spurious & SOFTWARE_ENABLE ? 0 : LVT_MASKED);
+  /** While the APIC is disabled by software, mask bits stay set (11.4.7.2). */
+  private lvtValue(value: number): number {
+    return this.spurious & SOFTWARE_ENABLE ? value : value | LVT_MASKED;
   }
 
   private maskAll(): void {
     this.timer.setLvt(this.timer.lvt | LVT_MASKED);
-    for (const [at, value] of this.lvt) this.lvt.set(at, value | LVT_MASKED);
+    this.vectors.maskAll();
   }
 
-  // --- Acceptance and delivery (12.8) ---
+  // --- Acceptance and delivery (11.8) ---
 
   /** A fixed interrupt arrives. */
-  accept(vector: number): void {
-    if (vector < 16) {
+  accept(vector: number, levelTriggered = false): void {
+    if (vector < FIRST_VECTOR) {
       this.error(ESR_RECEIVE_ILLEGAL_VECTOR);
       return;
     }
-    this.accepted.accept(vector);
+    this.accepted.accept(vector, levelTriggered);
     this.wiring.attention();
   }
 
   pendingVector(): number {
-    if (this.accepted.deliverable >= 0 && this.enabled) return this.accepted.deliverable;
+    if (this.accepted.deliverable >= 0 && this.mode !== ApicMode.Disabled) return this.accepted.deliverable;
     // The 8259's vector is known only after its acknowledge cycle; any vector number stands for "some".
     return this.externalWanted() ? this.spurious & LVT_VECTOR : -1;
   }
 
   acknowledge(): number {
-    if (this.accepted.deliverable >= 0 && this.enabled) return this.accepted.acknowledge();
-    return this.externalWanted() ? this.wiring.externalAcknowledge() : this.spurious & LVT_VECTOR;
+    if (this.accepted.deliverable >= 0 && this.mode !== ApicMode.Disabled) return this.accepted.acknowledge();
+    if (!this.externalWanted()) return this.spurious & LVT_VECTOR;
+    this.externalRequested = false;
+    return this.wiring.externalAcknowledge();
   }
 
-  /** INTR of the 8259 reaches the processor through LINT0 as ExtINT, or directly when the APIC is off. */
+  /** INTR of the 8259 reaches the processor by LINT0 or an I/O APIC as ExtINT, or directly when the APIC is off. */
   private externalWanted(): boolean {
-    if (!this.wiring.externalPending()) return false;
-    if (!this.enabled) return true;
-    const lint0 = this.lvt.get(ApicRegister.LvtLint0) ?? LVT_MASKED;
-    return !(lint0 & LVT_MASKED) && ((lint0 >>> 8) & 7) === (Delivery.ExtInt as number);
+    if (this.externalRequested) return true;
+    return this.wiring.externalPending() && (this.vectors.passesExternal || this.mode === ApicMode.Disabled);
+  }
+
+  /** Write to the EOI register (11.8.5). */
+  endOfInterrupt(): void {
+    const vector = this.accepted.end();
+    if (vector < 0 || !this.accepted.levelTriggered.has(vector)) return;
+    this.vectors.end(vector);
+    if (!(this.spurious & SUPPRESS_EOI_BROADCAST)) this.wiring.bus.eoi(vector);
   }
 
   get taskPriority(): number {
@@ -244,6 +298,12 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
 
   set taskPriority(value: number) {
     this.accepted.taskPriority = (value & 15) << 4;
+  }
+
+  /** A pin changes its voltage: LINT0 is the 8259's INTR, LINT1 the NMI wire. */
+  setPin(pin: LocalPin, high: boolean): void {
+    if (this.mode !== ApicMode.Disabled) this.vectors.setPin(pin, high);
+    else if (pin === 1 && high) this.signal(Delivery.Nmi, 0);
   }
 
   // --- Timer ---
@@ -266,104 +326,129 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     this.wiring.attention();
   }
 
-  // --- Interprocessor interrupts (12.6) ---
+  // --- Interprocessor interrupts (11.6) ---
 
-  private send(): void {
+  private sendCommand(): void {
     const vector = this.commandLow & LVT_VECTOR;
     const delivery = (this.commandLow >>> 8) & 7;
-    if (delivery <= (Delivery.LowestPriority as number) && vector < 16) {
+    if (delivery <= (Delivery.LowestPriority as number) && vector < FIRST_VECTOR) {
+      this.error(ESR_SEND_ILLEGAL_VECTOR);
+      return;
+    }
+    const logical = (this.commandLow & 0x800) !== 0;
+    const x2apic = this.mode === ApicMode.X2Apic;
+    const destination = x2apic ? this.commandHigh : this.commandHigh >>> 24;
+    this.wiring.bus.send(this, {
+      vector,
+      delivery,
+      logical,
+      // Level and trigger mode mean something only for "INIT level de-assert": every IPI is edge-triggered (11.6.1).
+      assert: (this.commandLow & 0xc000) !== 0x8000,
+      levelTriggered: false,
+      shorthand: (this.commandLow >>> 18) & 3,
+      destination: !x2apic && !logical && destination === 0xff ? BROADCAST : destination,
+    });
+  }
+
+  /** SELF IPI (11.12.11): as a fixed, edge-triggered IPI with the shorthand "self" */
+  private sendToSelf(vector: number): void {
+    if (vector < FIRST_VECTOR) {
       this.error(ESR_SEND_ILLEGAL_VECTOR);
       return;
     }
     this.wiring.bus.send(this, {
-      vector,
-      delivery,
-      logical: (this.commandLow & 0x800) !== 0,
-      level: (this.commandLow & 0x4000) !== 0,
-      shorthand: (this.commandLow >>> 18) & 3,
-      destination: this.commandHigh >>> 24,
-    });
+      vector, delivery: Delivery.Fixed, logical: false, assert: true, levelTriggered: false, shorthand: Shorthand.Self, destination: 0,
+    }); // prettier-ignore
   }
 
-  /** True when the destination of a message names this APIC (12.6.2). */
+  /** True when the destination of a message names this APIC (11.6.2). */
   matches(destination: number, logical: boolean): boolean {
-    if (destination === 0xff) return true;
-    if (!logical) return destination === this.id;
-    const own = this.logicalDestination >>> 24;
-    const flat = this.destinationFormat >>> 28 === 0xf;
-    return flat ? (own & destination) !== 0 : own >>> 4 === destination >>> 4 && (own & destination & 15) !== 0;
+    return this.identity.matches(this.mode, destination, logical);
   }
 
-  receive(message: ApicMessage): void {
-    switch (message.delivery as Delivery) {
-      case Delivery.Fixed:
-      case Delivery.LowestPriority:
-        if (this.spurious & SOFTWARE_ENABLE) this.accept(message.vector);
-        return;
+  /** Fixed and lowest-priority interrupts are accepted only while software has enabled the APIC (11.4.7.2). */
+  get acceptsFixed(): boolean {
+    return (this.spurious & SOFTWARE_ENABLE) !== 0 && this.mode !== ApicMode.Disabled;
+  }
+
+  get arbitrationPriority(): number {
+    return this.accepted.arbitrationPriority;
+  }
+
+  /** @returns whether it was taken */
+  receive(message: ApicMessage): boolean {
+    const delivery: Delivery = message.delivery;
+    if (!message.assert || this.mode === ApicMode.Disabled) return false;
+    if (delivery === Delivery.Fixed || delivery === Delivery.LowestPriority) {
+      if (!this.acceptsFixed) return false;
+      this.accept(message.vector, message.levelTriggered);
+      return true;
+    }
+    return this.signal(delivery, message.vector);
+  }
+
+  /** Everything but fixed interrupts goes past IRR and ISR to the processor. @returns whether it was taken */
+  private signal(delivery: Delivery, vector: number): boolean {
+    switch (delivery) {
       case Delivery.Nmi:
         this.wiring.nmi();
         break;
       case Delivery.Init:
-        // "INIT level de-assert" only synchronises arbitration IDs, on processors that have them.
-        if (message.level) this.wiring.init();
+        this.wiring.init();
         break;
       case Delivery.StartUp:
-        this.wiring.startUp(message.vector);
+        this.wiring.startUp(vector);
         break;
-      case Delivery.Smi:
-      case Delivery.Reserved:
       case Delivery.ExtInt:
-        return;
+        this.externalRequested = true;
+        break;
+      default:
+        return false;
     }
     this.wiring.attention();
+    return true;
   }
 
   private error(bit: number): void {
-    this.errors |= bit;
-    const entry = this.lvt.get(ApicRegister.LvtError) ?? LVT_MASKED;
-    const vector = entry & LVT_VECTOR;
-    if (!(entry & LVT_MASKED) && vector >= 16) this.accept(vector);
+    if (!this.errors.record(bit)) return;
+    this.vectors.raise(ApicRegister.LvtError);
   }
 
   // --- Life ---
 
-  /** Power-up and INIT state (12.4.7.1) */
+  /** Power-up and INIT state (11.4.7.1); the ID stays. */
   reset(): void {
     this.accepted.reset();
     this.timer.reset();
-    this.lvt.clear();
-    for (let at: number = ApicRegister.LvtThermal; at <= (ApicRegister.LvtError as number); at += 16)
-      this.lvt.set(at, LVT_MASKED);
+    this.identity.reset();
+    this.vectors.reset();
+    this.errors.reset();
     this.spurious = 0xff;
-    this.logicalDestination = 0;
-    this.destinationFormat = 0xffffffff;
     this.commandLow = this.commandHigh = 0;
-    this.errors = this.latchedErrors = 0;
+    this.externalRequested = false;
   }
 
   save(out: StateWriter): void {
     this.accepted.save(out);
-    for (const value of this.lvt.values()) out.u32(value);
+    this.identity.save(out);
+    this.vectors.save(out);
+    this.errors.save(out);
     out.u32(this.spurious);
-    out.u32(this.logicalDestination);
-    out.u32(this.destinationFormat);
     out.u32(this.commandLow);
     out.u32(this.commandHigh);
-    out.u32(this.errors);
-    out.u32(this.latchedErrors);
+    out.u8(this.externalRequested ? 1 : 0);
     this.timer.save(out);
   }
 
   restore(from: StateReader): void {
     this.accepted.restore(from);
-    for (const at of this.lvt.keys()) this.lvt.set(at, from.u32());
+    this.identity.restore(from);
+    this.vectors.restore(from);
+    this.errors.restore(from);
     this.spurious = from.u32();
-    this.logicalDestination = from.u32();
-    this.destinationFormat = from.u32();
     this.commandLow = from.u32();
     this.commandHigh = from.u32();
-    this.errors = from.u32();
-    this.latchedErrors = from.u32();
+    this.externalRequested = from.u8() !== 0;
     this.timer.restore(from);
   }
 }

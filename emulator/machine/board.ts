@@ -37,6 +37,7 @@ export class Board {
     const pics = new PicPair({
       set: (asserted) => {
         this.externalInterrupt = asserted;
+        this.apic.setPin(0, asserted);
         if (asserted) events.attention();
       },
     });

@@ -2,6 +2,7 @@ import { strict as assert } from 'node:assert';
 import { ApicBus } from '../../emulator/devices/apic-bus';
 import { StateReader, StateWriter } from '../../emulator/devices/device';
 import { LocalApic } from '../../emulator/devices/local-apic';
+import { decodeMessage, DirectMessages } from '../../emulator/devices/message-decoder';
 
 function apic(id = 0, bus = new ApicBus()) {
   const events: string[] = [];
@@ -206,6 +207,170 @@ describe('local APIC: interprocessor interrupts', () => {
     write(0x280, 0);
     assert.equal(read(0x280), 0x20);
     assert.equal(local.pendingVector(), -1);
+  });
+});
+
+describe('local APIC: messages from outside', () => {
+  const two = () => {
+    const bus = new ApicBus();
+    return { bus, first: enabled(0, bus), second: enabled(1, bus), messages: new DirectMessages(bus) };
+  };
+
+  it('decodes address and data', () => {
+    assert.equal(decodeMessage(0xfed00000n, 0x41), undefined);
+    assert.deepEqual(decodeMessage(0xfee01000n, 0xc051), {
+      vector: 0x51, delivery: 0, logical: false, assert: true, levelTriggered: true, shorthand: 0, destination: 1,
+    }); // prettier-ignore
+    assert.equal(decodeMessage(0xfeeff000n, 0x41)?.destination, 0xffffffff);
+    assert.equal(decodeMessage(0xfee0300cn, 0x41)?.delivery, 1, 'redirection hint with logical destination');
+  });
+
+  it('reaches the processor that is addressed, and all', () => {
+    const { first, second, messages } = two();
+    messages.send(0, 0xfee01000n, 0x41);
+    assert.deepEqual([first.local.pendingVector(), second.local.pendingVector()], [-1, 0x41]);
+    messages.send(0, 0xfeeff000n, 0x400);
+    assert.deepEqual([first.events, second.events], [['nmi'], ['nmi']]);
+  });
+
+  it('gives a lowest-priority interrupt to the processor with the lowest priority', () => {
+    const { first, second, messages } = two();
+    for (const { write } of [first, second]) write(0xd0, 0x01000000);
+    first.write(0x80, 0x30);
+    messages.send(0, 0xfee01004n, 0x141);
+    assert.deepEqual([first.local.pendingVector(), second.local.pendingVector()], [-1, 0x41]);
+    messages.send(0, 0xfee01004n, 0x151);
+    assert.deepEqual([first.local.pendingVector(), second.local.pendingVector()], [0x51, 0x41]);
+  });
+
+  it('passes over an APIC that software has disabled', () => {
+    const { bus, first, second } = two();
+    for (const { write } of [first, second]) write(0xd0, 0x01000000);
+    const message = decodeMessage(0xfee01004n, 0x141);
+    assert.ok(message);
+    first.write(0xf0, 0xff);
+    assert.ok(bus.deliver(message));
+    assert.equal(second.local.pendingVector(), 0x41);
+    second.write(0xf0, 0xff);
+    assert.ok(!bus.deliver(message));
+  });
+
+  it('tells the I/O APICs the EOI of level-triggered interrupts only, unless that is suppressed', () => {
+    const { bus, first, messages } = two();
+    const ended: number[] = [];
+    bus.onEoi((vector) => ended.push(vector));
+    const serve = (data: number) => {
+      messages.send(0, 0xfee00000n, data);
+      first.local.acknowledge();
+      first.write(0xb0, 0);
+    };
+    serve(0x41);
+    assert.deepEqual(ended, []);
+    serve(0xc041);
+    assert.deepEqual(ended, [0x41]);
+    assert.equal(first.read(0x1a0), 2, 'TMR');
+    first.write(0xf0, 0x11ff);
+    serve(0xc042);
+    assert.deepEqual(ended, [0x41]);
+    messages.send(0, 0xfee00000n, 0x8043);
+    assert.equal(first.local.pendingVector(), -1, 'a level that is not asserted is no interrupt');
+  });
+
+  it('takes ExtINT from an I/O APIC to the 8259', () => {
+    const { first, messages } = two();
+    first.board.external = 0x2c;
+    messages.send(0, 0xfee00000n, 0x700);
+    assert.equal(first.local.acknowledge(), 0x2c);
+    first.board.external = -1;
+    assert.equal(first.local.pendingVector(), -1);
+  });
+});
+
+describe('local APIC: pins', () => {
+  it('LINT1 raises an NMI at each edge', () => {
+    const { local, events, write } = enabled();
+    write(0x360, 0x400);
+    local.setPin(1, true);
+    local.setPin(1, true);
+    local.setPin(1, false);
+    local.setPin(1, true);
+    assert.deepEqual(events, ['nmi', 'nmi']);
+    write(0x360, 0x10400);
+    local.setPin(1, false);
+    local.setPin(1, true);
+    assert.equal(events.length, 2, 'masked');
+  });
+
+  it('LINT0 level-triggered comes again after EOI while it is asserted', () => {
+    const { local, write, read } = enabled();
+    write(0x350, 0x8045);
+    local.setPin(0, true);
+    assert.equal(read(0x350), 0xc045, 'remote IRR');
+    assert.equal(local.acknowledge(), 0x45);
+    write(0xb0, 0);
+    assert.equal(local.acknowledge(), 0x45);
+    local.setPin(0, false);
+    write(0xb0, 0);
+    assert.equal(read(0x350), 0x8045);
+    assert.equal(local.pendingVector(), -1);
+  });
+});
+
+describe('local APIC: x2APIC mode', () => {
+  const x2 = (id = 0, bus = new ApicBus()) => {
+    const made = enabled(id, bus);
+    made.board.base = 0xfee00d00n;
+    made.local.baseChanged();
+    return made;
+  };
+
+  it('answers as MSRs and no longer as memory', () => {
+    const { local } = x2(0x25);
+    assert.equal(local.size, 0n);
+    assert.equal(local.readMsr(0x802), 0x25n);
+    assert.equal(local.readMsr(0x80d), 0x20020n, 'cluster 2, bit 5');
+    assert.equal(local.readMsr(0x80f), 0x1ffn, 'kept from xAPIC mode');
+    assert.equal(enabled().local.readMsr(0x802), undefined);
+  });
+
+  it('refuses registers, directions and bits that are not there', () => {
+    const { local } = x2();
+    for (const index of [0x800, 0x801, 0x809, 0x80b, 0x80c, 0x80e, 0x82f, 0x831, 0x83a, 0x83f, 0x840, 0x8ff])
+      assert.equal(local.readMsr(index), undefined, index.toString(16));
+    for (const index of [0x802, 0x803, 0x80a, 0x80d, 0x80e, 0x810, 0x818, 0x820, 0x831, 0x839, 0x840])
+      assert.ok(!local.writeMsr(index, 0n), index.toString(16));
+    const reserved: [number, bigint][] = [
+      [0x808, 0x100n], [0x808, 1n << 32n], [0x80b, 1n], [0x80f, 0x200n], [0x828, 1n], [0x830, 0x1000n], [0x830, 0x20000n],
+      [0x832, 0x80000n], [0x835, 0x20000n], [0x83e, 4n], [0x83f, 0x141n],
+    ]; // prettier-ignore
+    for (const [index, value] of reserved) assert.ok(!local.writeMsr(index, value), `${index.toString(16)} ${value}`);
+  });
+
+  it('sends by the 64-bit ICR to 32-bit destinations, and to itself by SELF IPI', () => {
+    const bus = new ApicBus();
+    const first = x2(0, bus);
+    const far = x2(0x123, bus);
+    assert.ok(first.local.writeMsr(0x830, (0x123n << 32n) | 0x51n));
+    assert.equal(far.local.pendingVector(), 0x51);
+    assert.equal(first.local.readMsr(0x830), (0x123n << 32n) | 0x51n);
+    assert.ok(first.local.writeMsr(0x830, (0x120008n << 32n) | 0x861n));
+    assert.equal(far.local.pendingVector(), 0x61, 'cluster 12H, bit 3');
+    assert.ok(first.local.writeMsr(0x830, (0xffffffffn << 32n) | 0x71n));
+    assert.deepEqual([first.local.pendingVector(), far.local.pendingVector()], [0x71, 0x71]);
+    assert.ok(first.local.writeMsr(0x83f, 0x81n));
+    assert.deepEqual([first.local.pendingVector(), far.local.pendingVector()], [0x81, 0x71]);
+  });
+
+  it('forgets everything when it is disabled', () => {
+    const { local, board, write, read } = enabled();
+    write(0x80, 0x20);
+    local.accept(0x41);
+    board.base = 0xfee00100n;
+    local.baseChanged();
+    assert.equal(local.pendingVector(), -1);
+    board.base = 0xfee00900n;
+    local.baseChanged();
+    assert.deepEqual([0x80, 0xf0, 0x220].map(read), [0, 0xff, 0]);
   });
 });
 
