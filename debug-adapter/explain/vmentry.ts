@@ -8,7 +8,9 @@ import { sentence, type Explained, type Subject } from './row';
 
 const consequenceOf = ({ consequence }: EntryPhase): string =>
   'error' in consequence
-    ? `VMfailValid, VM-instruction error ${consequence.error}: ${vmInstructionErrorText(consequence.error)}`
+    ? consequence.error === 0
+      ? 'VMfailInvalid'
+      : `VMfailValid, VM-instruction error ${consequence.error}: ${vmInstructionErrorText(consequence.error)}`
     : `VM exit with reason ${consequence.reason} (${exitReasonName(consequence.reason)}), bit 31 set`;
 
 const explain = (rule: EntryRule, phase: EntryPhase): Explained => ({

@@ -52,7 +52,9 @@ export function explainEntryFailure(failure: VmEntryFailure): Explanation {
   const result =
     failure.exitReason !== undefined
       ? `VM exit with reason ${failure.exitReason & 0xffff} (${exitReasonName(failure.exitReason)}), bit 31 set`
-      : `VMfail, VM-instruction error ${failure.error ?? '?'}: ${vmInstructionErrorText(failure.error ?? 0)}`;
+      : failure.error === 0
+        ? 'VMfailInvalid'
+        : `VMfail, VM-instruction error ${failure.error ?? '?'}: ${vmInstructionErrorText(failure.error ?? 0)}`;
   return {
     id: 'entry:failed',
     title: `VM entry failed: ${failure.field} = ${hex(failure.value)}: ${failure.rule}`,

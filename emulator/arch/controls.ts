@@ -89,7 +89,7 @@ const secondary = {
   RDRAND_EXITING: control(11, 'RDRAND exiting', NO, 'RDRAND causes VM exits'),
   ENABLE_INVPCID: control(12, 'Enable INVPCID', NO, 'INVPCID is defined; otherwise it causes #UD'),
   ENABLE_VM_FUNCTIONS: control(13, 'Enable VM functions', NO, 'VMFUNC is defined in non-root operation'),
-  VMCS_SHADOWING: control(14, 'VMCS shadowing', NO, 'VMREAD and VMWRITE in non-root operation may access a shadow VMCS'),
+  VMCS_SHADOWING: control(14, 'VMCS shadowing', YES, 'VMREAD and VMWRITE in non-root operation access the shadow VMCS at the VMCS link pointer, unless the bit of the field in the VMREAD or VMWRITE bitmap is 1: then they cause VM exits, as without this control'),
   ENABLE_ENCLS_EXITING: control(15, 'Enable ENCLS exiting', NO, 'the ENCLS-exiting bitmap decides about ENCLS'),
   RDSEED_EXITING: control(16, 'RDSEED exiting', NO, 'RDSEED causes VM exits'),
   ENABLE_PML: control(17, 'Enable PML', NO, 'an access that sets an EPT dirty bit is logged'),

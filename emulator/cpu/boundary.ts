@@ -30,10 +30,15 @@ export function handleBoundary(cpu: Cpu): boolean {
 
   if (pending & PendingEvent.INIT && !virtualization.blocksInit) {
     if (exits(cpu, Boundary.Init)) return true;
-    cpu.clearPending(PendingEvent.INIT);
-    cpu.initialize();
-    return true;
+    // A guest in the wait-for-SIPI state blocks INIT signals (SDM vol. 3, 26.2).
+    if (!nonRoot) {
+      cpu.clearPending(PendingEvent.INIT);
+      cpu.initialize();
+      return true;
+    }
   }
+  // In non-root operation a SIPI exits or is lost (SDM vol. 3, 26.2).
+  if (pending & PendingEvent.SIPI && exits(cpu, Boundary.Sipi)) return true;
   if (pending & PendingEvent.MONITOR_TRAP) {
     cpu.clearPending(PendingEvent.MONITOR_TRAP);
     if (exits(cpu, Boundary.MonitorTrap)) return true;

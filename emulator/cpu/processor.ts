@@ -132,6 +132,8 @@ export const enum ExitKind {
 export const enum Boundary {
   /** An INIT signal is pending. */
   Init,
+  /** A start-up IPI is pending, with its vector in State.SIPI_VECTOR. */
+  Sipi,
   /** A monitor-trap-flag exit is pending (State.PENDING_EVENTS bit 3). */
   MonitorTrap,
   /** The clock reached State.PREEMPTION_DEADLINE. */

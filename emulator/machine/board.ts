@@ -51,7 +51,10 @@ export class Board {
       tscBase: () => state.get64(State.TSC_ADJUST),
       nmi: () => pend(PENDING_NMI),
       init: () => pend(PENDING_INIT),
-      startUp: () => pend(PENDING_SIPI),
+      startUp: (vector) => {
+        state.set32(State.SIPI_VECTOR, vector);
+        pend(PENDING_SIPI);
+      },
       externalPending: () => this.externalInterrupt,
       externalAcknowledge: () => pics.acknowledge(),
       attention: () => events.attention(),

@@ -164,6 +164,14 @@ export const State = {
   MTRR: 0x600,
   /** Free for rooms above: vmx 0x700..0x7ff, engine 0x800..0x8ff (mode word and the like) */
   VMX_PRIVATE: 0x700,
+  /** 8: state of the generator behind RDRAND and RDSEED */
+  RANDOM: 0x720,
+  /** 4: 1 while MONITOR's address range is armed for MWAIT */
+  MONITOR_ARMED: 0x728,
+  /** 4: vector of the pending SIPI (PENDING_EVENTS bit 2) */
+  SIPI_VECTOR: 0x72c,
+  /** 8: TSC multiplier in force, 0 = the counter is not scaled */
+  TSC_MULTIPLIER: 0x730,
   ENGINE_PRIVATE: 0x800,
 } as const;
 

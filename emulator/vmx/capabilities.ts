@@ -40,8 +40,8 @@ const misc =
   PREEMPTION_TIMER_SHIFT |
   // VM exits store IA32_EFER.LMA in "IA-32e mode guest"
   (1n << 5n) |
-  // activity states HLT and shutdown
-  (3n << 6n) |
+  // activity states HLT, shutdown and wait-for-SIPI
+  (7n << 6n) |
   (BigInt(CR3_TARGET_LIMIT) << 16n) |
   (MSR_LIST_UNITS << 25n) |
   // VMWRITE can write to read-only data

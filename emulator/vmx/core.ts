@@ -65,6 +65,8 @@ export class EventDelivery {
 /** VMX operation of one processor: its pointers and counters in the state block, and the current VMCS. */
 export class VmxCore {
   readonly vmcs: Vmcs;
+  /** The VMCS that non-root VMREAD and VMWRITE reach, bound anew at each of them */
+  private readonly shadow: Vmcs;
   readonly exit = new ExitInformation();
   readonly delivery = new EventDelivery();
 
@@ -73,6 +75,7 @@ export class VmxCore {
     readonly msrs: MsrAccess,
   ) {
     this.vmcs = new Vmcs(cpu.physical);
+    this.shadow = new Vmcs(cpu.physical);
   }
 
   /** In VMX operation, root or non-root */
@@ -105,6 +108,12 @@ export class VmxCore {
   current(): Vmcs {
     this.vmcs.bind(this.on ? this.currentVmcs : NO_VMCS);
     return this.vmcs;
+  }
+
+  /** The VMCS at the VMCS link pointer; not valid when the pointer is all ones */
+  linked(): Vmcs {
+    this.shadow.bind(this.current().get64(Slot.VMCS_LINK_POINTER));
+    return this.shadow;
   }
 
   /** The secondary controls, 0 when they are not activated (SDM vol. 3, 25.6.2) */

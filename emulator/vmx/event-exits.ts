@@ -9,6 +9,7 @@ import { Slot } from './vmcs';
 
 const PENDING_NMI = 1;
 const PENDING_INIT = 2;
+const PENDING_SIPI = 4;
 const PENDING_MTF = 8;
 const INTERRUPTIBILITY_NMI = 8;
 const WAIT_FOR_SIPI = 3;
@@ -53,23 +54,29 @@ export function boundaryExit(core: VmxCore, point: Boundary): boolean {
   const { state } = core.cpu;
   const pin = vmcs.get32(Slot.PIN_BASED_CONTROLS);
   const primary = vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS);
+  const activity = state.get32(State.ACTIVITY);
   const blockedByNmi = (state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI) !== 0;
   switch (point) {
     case Boundary.Init:
-      if (state.get32(State.ACTIVITY) === WAIT_FOR_SIPI) return false;
+      if (activity === WAIT_FOR_SIPI) return false;
       acceptEvent(core, PENDING_INIT);
       core.exit.reset(ExitReason.INIT_SIGNAL);
+      return true;
+    case Boundary.Sipi:
+      acceptEvent(core, PENDING_SIPI);
+      if (activity !== WAIT_FOR_SIPI) return false;
+      core.exit.reset(ExitReason.SIPI, BigInt(state.get32(State.SIPI_VECTOR) & 0xff));
       return true;
     case Boundary.MonitorTrap:
       acceptEvent(core, PENDING_MTF);
       core.exit.reset(ExitReason.MONITOR_TRAP_FLAG);
       return true;
     case Boundary.PreemptionTimer:
-      if (!(pin & Pin.ACTIVATE_PREEMPTION_TIMER) || state.get32(State.ACTIVITY) === WAIT_FOR_SIPI) return false;
+      if (!(pin & Pin.ACTIVATE_PREEMPTION_TIMER) || activity === WAIT_FOR_SIPI) return false;
       core.exit.reset(ExitReason.PREEMPTION_TIMER);
       return true;
     case Boundary.NmiWindow:
-      if (!(primary & Primary.NMI_WINDOW_EXITING) || blockedByNmi) return false;
+      if (!(primary & Primary.NMI_WINDOW_EXITING) || blockedByNmi || activity === WAIT_FOR_SIPI) return false;
       core.exit.reset(ExitReason.NMI_WINDOW);
       return true;
     case Boundary.Nmi:

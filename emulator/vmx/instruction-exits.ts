@@ -62,13 +62,28 @@ function vmxInstruction(core: VmxCore, insn: Instruction): boolean {
   const { cpu } = core;
   if (cpu.realMode || cpu.virtual8086 || ((cpu.state.efer & Efer.LMA) !== 0n && cpu.codeSize !== 64)) return false;
   const row = VMX_INSTRUCTIONS[insn.row.mnemonic];
-  if (!row) return false;
+  if (!row || (row.bitmap !== undefined && shadowed(core, insn, row.bitmap))) return false;
   instructionExit(core, insn, row.reason, displacementQualification(insn), row.information?.(insn) ?? 0);
   return true;
 }
 
+const SHADOWED_ENCODINGS = 0x8000n;
+
+/** VMCS shadowing: an encoding whose bit in the bitmap is 0 is accessed without a VM exit (SDM vol. 3, 26.1.2). */
+function shadowed(core: VmxCore, insn: Instruction, bitmap: number): boolean {
+  if (!(core.secondaryControls & Secondary.VMCS_SHADOWING)) return false;
+  const { cpu, vmcs } = core;
+  const register = cpu.state.gpr(insn.reg);
+  const encoding = cpu.codeSize === 64 ? register : register & 0xffff_ffffn;
+  if (encoding >= SHADOWED_ENCODINGS) return false;
+  const byte = cpu.physical.read(hostPhysical(vmcs.get64(bitmap) + (encoding >> 3n)), 1);
+  return ((byte >> (encoding & 7n)) & 1n) === 0n;
+}
+
 interface VmxInstructionExit {
   readonly reason: number;
+  /** Slot of the bitmap that with VMCS shadowing decides */
+  readonly bitmap?: number;
   readonly information?: (insn: Instruction) => number;
 }
 
@@ -77,8 +92,8 @@ const VMX_INSTRUCTIONS: Readonly<Record<string, VmxInstructionExit>> = {
   VMPTRLD: { reason: ExitReason.VMPTRLD, information: memoryInformation },
   VMPTRST: { reason: ExitReason.VMPTRST, information: memoryInformation },
   VMXON: { reason: ExitReason.VMXON, information: memoryInformation },
-  VMREAD: { reason: ExitReason.VMREAD, information: vmreadInformation },
-  VMWRITE: { reason: ExitReason.VMWRITE, information: vmreadInformation },
+  VMREAD: { reason: ExitReason.VMREAD, bitmap: Slot.VMREAD_BITMAP, information: vmreadInformation },
+  VMWRITE: { reason: ExitReason.VMWRITE, bitmap: Slot.VMWRITE_BITMAP, information: vmreadInformation },
   INVEPT: { reason: ExitReason.INVEPT, information: invalidateInformation },
   INVVPID: { reason: ExitReason.INVVPID, information: invalidateInformation },
   VMLAUNCH: { reason: ExitReason.VMLAUNCH },
@@ -173,7 +188,7 @@ export const INSTRUCTION_EXITS: Readonly<Record<ExitRule, InstructionExitRow>> =
   GETSEC: { section: unconditional, decides: 'CR4.SMXE cannot be 1 here: GETSEC raises #UD first', exits: never },
   INVD: { section: unconditional, decides: 'always', exits: always(ExitReason.INVD) },
   XSETBV: { section: unconditional, decides: 'always', exits: always(ExitReason.XSETBV) },
-  VMX: { section: unconditional, decides: 'always', exits: vmxInstruction },
+  VMX: { section: unconditional, decides: 'always; VMREAD and VMWRITE with VMCS shadowing by their bitmaps', exits: vmxInstruction },
   VMCALL: { section: unconditional, decides: 'always', exits: always(ExitReason.VMCALL) },
   VMFUNC: { section: '26.5.6', decides: '"enable VM functions" cannot be 1 here: VMFUNC raises #UD', exits: never },
   HLT: { section: conditional, decides: 'HLT exiting', exits: primary(Primary.HLT_EXITING, ExitReason.HLT) },

@@ -38,7 +38,7 @@ const HLT = 1;
 export type EntryOutcome =
   /** In non-root operation; `cpu.nextRip` is the guest's */
   | { readonly kind: 'entered' }
-  /** VMfailValid with this error number */
+  /** VMfailValid with this error number; 0: VMfailInvalid */
   | { readonly kind: 'fail-valid'; readonly error: number }
   /** VM-entry failure: host state was loaded as by a VM exit */
   | { readonly kind: 'failed-entry' };
@@ -88,9 +88,10 @@ export class VmEntry {
     return ENTERED;
   }
 
-  /** SDM vol. 3, 27.1: error numbers 26, 4 and 5 */
+  /** SDM vol. 3, 27.1: VMfailInvalid (0), error numbers 26, 4 and 5 */
   private basicChecks(launch: boolean): number | undefined {
     const { core } = this;
+    if (core.vmcs.shadow) return this.refuse(BASIC_RULES.shadow, Refused.shadow);
     if (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_MOV_SS)
       return this.refuse(BASIC_RULES.movSs, Refused.movSs);
     if (launch && core.vmcs.launched) return this.refuse(BASIC_RULES.launch, Refused.launch);

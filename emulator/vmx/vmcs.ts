@@ -19,6 +19,9 @@ import type { PhysicalMemory } from '../memory/physical';
 export const VMCS_REVISION = 0x5556_0001;
 export const VMCS_REGION_SIZE = PAGE_SIZE;
 
+/** Bit 31 of the first word: a shadow VMCS, which VMREAD and VMWRITE access but no VM entry uses (SDM vol. 3, 25.10) */
+export const SHADOW_INDICATOR = 0x8000_0000;
+
 const REVISION = 0;
 const ABORT_INDICATOR = 4;
 const LAUNCH_STATE = 8;
@@ -120,6 +123,11 @@ export class Vmcs {
 
   get valid(): boolean {
     return this.base >= 0;
+  }
+
+  /** The shadow-VMCS indicator of the region */
+  get shadow(): boolean {
+    return this.view.getUint32(this.base + REVISION, true) >>> 31 === 1;
   }
 
   get launched(): boolean {

@@ -84,7 +84,7 @@ describe('explanations', () => {
     assert.match(fact('control', 'enable ept', 'Capability'), /IA32_VMX_PROCBASED_CTLS2 \(0x48b\): bit 33/);
     assert.match(fact('control', 'HLT_EXITING', 'Capability'), /IA32_VMX_TRUE_PROCBASED_CTLS \(0x48e\)/);
     assert.match(fact('control', 'enable ept', 'Brings'), /EPT_POINTER/);
-    assert.equal(fact('control', 'VMCS shadowing', 'Here'), 'not implemented; must be 0');
+    assert.equal(fact('control', 'PASID translation', 'Here'), 'not implemented; must be 0');
   });
 
   it('are about every MSR that the processor has, and say of each whether it is there', () => {

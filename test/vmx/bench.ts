@@ -2,9 +2,11 @@ import { allowed0, Entry, Exit, Primary, Secondary } from '../../emulator/arch/c
 import { Cr0, Cr4, Efer } from '../../emulator/arch/control-registers';
 import type { VmcsFieldSymbol } from '../../emulator/arch/vmcs-fields';
 import { Cpu } from '../../emulator/cpu/cpu';
+import { processorHelpers } from '../../emulator/cpu/helpers/table';
 import { ExitTaken, ProcessorFault } from '../../emulator/cpu/fault';
 import { noInterrupts, type InterruptSource } from '../../emulator/cpu/processor';
 import type { Taps, VmEntryFailure, VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
+import { Engine } from '../../emulator/engine/engine';
 import { EngineExit, type EngineControl } from '../../emulator/engine/host';
 import type { Instruction } from '../../emulator/isa/instruction';
 import type { ExitRule, InstructionRow } from '../../emulator/isa/row';
@@ -119,7 +121,8 @@ export class VmxBench {
   readonly cpu: Cpu;
   readonly vmx: Vmx;
 
-  constructor(interrupts: InterruptSource = noInterrupts) {
+  /** @param executes with the real engine and all helpers: `cpu.run` executes code */
+  constructor(interrupts: InterruptSource = noInterrupts, executes = false) {
     const taps: Taps = {
       vmEntryFailed: (failure) => this.failures.push({ ...failure }),
       vmExit: (record) => this.exits.push({ ...record }),
@@ -133,8 +136,8 @@ export class VmxBench {
       ports: { read: () => 0, write: () => undefined },
       taps,
       interrupts,
-      helpers: vmxHelpers,
-      engine: noEngine,
+      helpers: executes ? { ...processorHelpers, ...vmxHelpers } : vmxHelpers,
+      engine: executes ? (host) => new Engine(this.physical.memory, host) : noEngine,
       virtualization: (cpu) => (vmx = createVmx(cpu)),
     });
     if (!vmx) throw new Error('the processor did not make its VT-x');
@@ -214,8 +217,8 @@ export class VmxBench {
   }
 
   /** VMXON, VMCLEAR and VMPTRLD, with a VMCS whose entry succeeds: a 64-bit guest. */
-  static ready(interrupts?: InterruptSource): VmxBench {
-    const bench = new VmxBench(interrupts);
+  static ready(interrupts?: InterruptSource, executes?: boolean): VmxBench {
+    const bench = new VmxBench(interrupts, executes);
     bench.prepareEntry();
     return bench;
   }

@@ -11,6 +11,7 @@ const QUALIFICATIONS: Readonly<Record<string, bigint>> = {
   'guest.interruptibility.nmi-sti': 3n,
   'guest.link-pointer.address': 4n,
   'guest.link-pointer.revision': 4n,
+  'guest.link-pointer.shadow': 4n,
   'guest.link-pointer.current': 4n,
   'guest.pdpte0': 2n,
   'guest.pdpte1': 2n,

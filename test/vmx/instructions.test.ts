@@ -179,11 +179,19 @@ describe('VMCLEAR, VMPTRLD, VMPTRST', () => {
     }
   });
 
-  it('VMPTRLD refuses a shadow VMCS, which does not exist here', () => {
-    const bench = VmxBench.ready();
-    bench.write32(OTHER_VMCS, (VMCS_REVISION | 0x8000_0000) >>> 0);
-    bench.pointer('VMPTRLD', OTHER_VMCS);
-    assert.equal(report(bench), 'valid 11');
+  it('VMPTRLD takes a shadow VMCS, which VMLAUNCH and VMRESUME refuse as they refuse none', () => {
+    for (const mnemonic of ['VMLAUNCH', 'VMRESUME']) {
+      const bench = VmxBench.ready();
+      bench.write32(OTHER_VMCS, (VMCS_REVISION | 0x8000_0000) >>> 0);
+      bench.pointer('VMPTRLD', OTHER_VMCS);
+      assert.equal(report(bench), 'succeed');
+      assert.equal(bench.vmx.core.currentVmcs, OTHER_VMCS);
+      // Blocking by MOV SS would be error 26: the shadow comes first.
+      bench.state.set32(State.INTERRUPTIBILITY, 2);
+      assert.equal(bench.simple(mnemonic).kind, 'done');
+      assert.equal(report(bench), 'invalid');
+      assert.equal(bench.failures.at(-1)?.check, 'entry.shadow-vmcs');
+    }
   });
 
   it('VMPTRST stores the pointer, all ones without one', () => {

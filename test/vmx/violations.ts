@@ -2,7 +2,9 @@ import { Cr0, Cr4, Efer } from '../../emulator/arch/control-registers';
 import { Entry, Exit, Pin, Primary, Secondary } from '../../emulator/arch/controls';
 import { interruptionInformation, InterruptionType } from '../../emulator/arch/interruption';
 import type { VmcsFieldSymbol } from '../../emulator/arch/vmcs-fields';
+import { SHADOW_INDICATOR, VMCS_REVISION } from '../../emulator/vmx/vmcs';
 import {
+  BITMAP_A,
   enableEpt,
   make32BitGuest,
   makeVirtual8086Guest,
@@ -53,6 +55,10 @@ const inject = (information: number) => (bench: VmxBench) => bench.set('ENTRY_IN
 
 const primary = (bits: number) => (bench: VmxBench) => bench.or('PRIMARY_PROCESSOR_CONTROLS', bits);
 const secondaryOn = primary(Primary.ACTIVATE_SECONDARY_CONTROLS);
+const secondaries = (bits: number) => (bench: VmxBench) => {
+  secondaryOn(bench);
+  bench.or('SECONDARY_PROCESSOR_CONTROLS', bits);
+};
 const loads = (bits: number) => (bench: VmxBench) => bench.or('ENTRY_CONTROLS', bits);
 const exits = (bits: number) => (bench: VmxBench) => bench.or('EXIT_CONTROLS', bits);
 const ept = (bench: VmxBench) => enableEpt(bench);
@@ -94,6 +100,8 @@ const rows: Record<string, Violation> = {
   'control.eptp.memory-type': set('EPT_POINTER', 0x9001n | (3n << 3n), ept),
   'control.eptp.walk-length': set('EPT_POINTER', 0x9006n | (4n << 3n), ept),
   'control.eptp.reserved': set('EPT_POINTER', 0x9006n | (3n << 3n) | (1n << 8n), ept),
+  'control.shadowing.vmread-bitmap': set('VMREAD_BITMAP', 8, secondaries(Secondary.VMCS_SHADOWING)),
+  'control.shadowing.vmwrite-bitmap': set('VMWRITE_BITMAP', BEYOND_PHYSICAL, secondaries(Secondary.VMCS_SHADOWING)),
   'control.unrestricted-guest': or('SECONDARY_PROCESSOR_CONTROLS', Secondary.UNRESTRICTED_GUEST, secondaryOn),
   'control.exit.allowed-0': clear('EXIT_CONTROLS', 1),
   'control.exit.allowed-1': or('EXIT_CONTROLS', Exit.CLEAR_BNDCFGS),
@@ -256,6 +264,9 @@ const rows: Record<string, Violation> = {
   'guest.pending-debug.single-step': or('GUEST_RFLAGS', 0x100, (bench) => bench.set('GUEST_INTERRUPTIBILITY', 2)),
   'guest.link-pointer.address': set('VMCS_LINK_POINTER', OTHER_VMCS + 8n),
   'guest.link-pointer.revision': set('VMCS_LINK_POINTER', OPERAND),
+  'guest.link-pointer.shadow': set('VMCS_LINK_POINTER', BITMAP_A, (bench) =>
+    bench.write32(BITMAP_A, (VMCS_REVISION | SHADOW_INDICATOR) >>> 0),
+  ),
   'guest.link-pointer.current': set('VMCS_LINK_POINTER', VMCS_REGION),
   'guest.pdptes-in-memory': {
     break: (bench) => {

@@ -118,6 +118,14 @@ export const EXECUTION_CONTROL_CHECKS: readonly EntryCheck[] = [
     ['EPT_POINTER', 'SECONDARY_PROCESSOR_CONTROLS'],
     (c) => !c.ept || eptpReservedClear(c.get64(Slot.EPT_POINTER)),
   ),
+  ...(['VMREAD_BITMAP', 'VMWRITE_BITMAP'] as const).map((field) =>
+    execution(
+      `shadowing.${field === 'VMREAD_BITMAP' ? 'vmread' : 'vmwrite'}-bitmap`,
+      'with "VMCS shadowing" the address of the bitmap is 4-KByte aligned and within the physical-address width',
+      [field, 'SECONDARY_PROCESSOR_CONTROLS'],
+      (c) => !(c.secondary & Secondary.VMCS_SHADOWING) || isPageAddress(c.get64(Slot[field])),
+    ),
+  ),
   execution(
     'unrestricted-guest',
     '"unrestricted guest" is 0 when "enable EPT" is 0',

@@ -1,3 +1,4 @@
+import { Secondary } from '../../arch/controls';
 import { Rflags } from '../../arch/flags';
 import { InterruptionType, interruptionVector } from '../../arch/interruption';
 import { AccessRights } from '../../arch/segments';
@@ -5,7 +6,7 @@ import { hostPhysical } from '../../memory/address';
 import { isPageAddress } from '../capabilities';
 import { GUEST_PDPTES } from '../guest-state';
 import { pdpteValid, readPdptes } from '../pdptes';
-import { NO_VMCS, readRevision, Slot, VMCS_REVISION } from '../vmcs';
+import { NO_VMCS, readRevision, SHADOW_INDICATOR, Slot, VMCS_REVISION } from '../vmcs';
 import type { EntryContext } from './context';
 import { section, type EntryCheck } from './row';
 import { canonical } from './values';
@@ -78,7 +79,7 @@ export const GUEST_INSTRUCTION_CHECKS: readonly EntryCheck[] = [
   ),
 ];
 
-const Activity = { ACTIVE: 0, HLT: 1, SHUTDOWN: 2 } as const;
+const Activity = { ACTIVE: 0, HLT: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
 const Blocking = { STI: 1, MOV_SS: 2, SMI: 4, NMI: 8 } as const;
 const DEBUG_EXCEPTION = 1;
 const MACHINE_CHECK = 18;
@@ -110,6 +111,8 @@ function eventFitsActivity(c: EntryContext): boolean {
       );
     case Activity.SHUTDOWN:
       return machineCheck || c.eventType === InterruptionType.NMI;
+    case Activity.WAIT_FOR_SIPI:
+      return false;
     default:
       return true;
   }
@@ -125,13 +128,15 @@ function singleStepConsistent(c: EntryContext): boolean {
 
 const linkPointer = (c: EntryContext): bigint => c.get64(Slot.VMCS_LINK_POINTER);
 const noLink = (c: EntryContext): boolean => linkPointer(c) === NO_VMCS;
+const noRegion = (c: EntryContext): boolean => noLink(c) || !isPageAddress(linkPointer(c));
+const linkedRevision = (c: EntryContext): number => readRevision(c.core.cpu.physical, hostPhysical(linkPointer(c))) | 0;
 
 export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
   nonRegister(
     'activity.supported',
-    'the activity state is one that this processor supports: 0 active, 1 HLT or 2 shutdown',
+    'the activity state is one that this processor supports: 0 active, 1 HLT, 2 shutdown or 3 wait-for-SIPI',
     ['GUEST_ACTIVITY_STATE'],
-    (c) => activity(c) <= Activity.SHUTDOWN,
+    (c) => activity(c) <= Activity.WAIT_FOR_SIPI,
   ),
   nonRegister(
     'activity.hlt-dpl',
@@ -229,12 +234,18 @@ export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
   ),
   nonRegister(
     'link-pointer.revision',
-    'the region at the VMCS link pointer begins with the revision identifier, and bit 31 is 0 without VMCS shadowing',
+    'the region at the VMCS link pointer begins with the revision identifier',
     ['VMCS_LINK_POINTER'],
+    (c) => noRegion(c) || (linkedRevision(c) & ~SHADOW_INDICATOR) === VMCS_REVISION,
+    QUALIFICATION_LINK_POINTER,
+  ),
+  nonRegister(
+    'link-pointer.shadow',
+    'the shadow-VMCS indicator (bit 31 of the first word) at the VMCS link pointer equals "VMCS shadowing"',
+    ['VMCS_LINK_POINTER', 'SECONDARY_PROCESSOR_CONTROLS'],
     (c) =>
-      noLink(c) ||
-      !isPageAddress(linkPointer(c)) ||
-      readRevision(c.core.cpu.physical, hostPhysical(linkPointer(c))) === VMCS_REVISION,
+      noRegion(c) ||
+      ((linkedRevision(c) & SHADOW_INDICATOR) !== 0) === ((c.secondary & Secondary.VMCS_SHADOWING) !== 0),
     QUALIFICATION_LINK_POINTER,
   ),
   nonRegister(

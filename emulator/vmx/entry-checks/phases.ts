@@ -9,6 +9,12 @@ export type EntryRule = Pick<EntryCheck, 'id' | 'rule' | 'section'> & { readonly
 
 /** Rules about the state of the processor and of the VMCS as a whole */
 export const BASIC_RULES = {
+  shadow: {
+    id: 'entry.shadow-vmcs',
+    rule: 'the current VMCS is no shadow VMCS: bit 31 of its first word is 0',
+    section: '27.1',
+    fields: [],
+  },
   movSs: {
     id: 'entry.mov-ss',
     rule: 'VMLAUNCH and VMRESUME do not follow MOV SS or POP SS directly',
@@ -37,8 +43,9 @@ export const msrRule = (entry: string): EntryRule => ({
   fields: ['ENTRY_MSR_LOAD_ADDRESS'],
 });
 
-/** VMfailValid with this error number: the instruction after VMLAUNCH or VMRESUME executes. */
+/** VMfailValid with this error number, for 0 VMfailInvalid: the instruction after VMLAUNCH or VMRESUME executes. */
 export const Refused = {
+  shadow: 0,
   movSs: VmInstructionError.ENTRY_BLOCKED_BY_MOV_SS,
   launch: VmInstructionError.VMLAUNCH_NOT_CLEAR,
   resume: VmInstructionError.VMRESUME_NOT_LAUNCHED,
@@ -54,11 +61,13 @@ export const Failed = {
 
 export interface EntryPhase {
   readonly rules: readonly EntryRule[];
+  /** `error` 0: VMfailInvalid, which has no number */
   readonly consequence: { readonly error: number } | { readonly reason: number };
 }
 
 /** Every rule of VM entry with what follows when it does not hold, in the order of VM entry. */
 export const ENTRY_PHASES: readonly EntryPhase[] = [
+  { rules: [BASIC_RULES.shadow], consequence: { error: Refused.shadow } },
   { rules: [BASIC_RULES.movSs], consequence: { error: Refused.movSs } },
   { rules: [BASIC_RULES.launch], consequence: { error: Refused.launch } },
   { rules: [BASIC_RULES.resume], consequence: { error: Refused.resume } },

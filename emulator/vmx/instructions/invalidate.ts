@@ -4,7 +4,7 @@ import type { Instruction } from '../../isa/instruction';
 import { eptRootOf } from '../../memory/tlb';
 import { eptpValid } from '../entry-checks/controls';
 import { canonical } from '../entry-checks/values';
-import { fail, requireRoot, succeed } from './outcome';
+import { fail, requireVmxOperation, succeed } from './outcome';
 
 /** INVEPT and INVVPID (SDM vol. 3, chapter 31; 29.4.3). */
 const InveptType = { SINGLE_CONTEXT: 1n, ALL_CONTEXTS: 2n } as const;
@@ -16,7 +16,7 @@ const typeOf = (cpu: Processor, insn: Instruction): bigint => {
 };
 
 export const invept: Helper = (cpu, insn) => {
-  const core = requireRoot(cpu, insn);
+  const core = requireVmxOperation(cpu, insn);
   const type = typeOf(cpu, insn);
   if (type !== InveptType.SINGLE_CONTEXT && type !== InveptType.ALL_CONTEXTS)
     return fail(core, VmInstructionError.INVALID_INVEPT_OPERAND);
@@ -31,7 +31,7 @@ export const invept: Helper = (cpu, insn) => {
 };
 
 export const invvpid: Helper = (cpu, insn) => {
-  const core = requireRoot(cpu, insn);
+  const core = requireVmxOperation(cpu, insn);
   const type = typeOf(cpu, insn);
   if (type > InvvpidType.RETAINING_GLOBALS) return fail(core, VmInstructionError.INVALID_INVEPT_OPERAND);
   const at = cpu.linear.operandAddress(insn, 16);

@@ -8,7 +8,7 @@ import { State } from '../../memory/layout';
 import { cr0Allowed, cr4Allowed, isPageAddress } from '../capabilities';
 import type { VmxCore } from '../core';
 import { NO_VMCS, readRevision, VMCS_REVISION } from '../vmcs';
-import { fail, failInvalid, readPointer, requireMode, requirePrivilege, requireRoot, succeed } from './outcome';
+import { fail, failInvalid, readPointer, requireMode, requirePrivilege, requireVmxOperation, succeed } from './outcome';
 
 /** Entering and leaving VMX operation, and calls to the monitor (SDM vol. 3, chapter 31). */
 
@@ -47,7 +47,7 @@ function enterVmxOperation(core: VmxCore, address: bigint): void {
 }
 
 export const vmxoff: Helper = (cpu, insn) => {
-  const core = requireRoot(cpu, insn);
+  const core = requireVmxOperation(cpu, insn);
   cpu.state.set32(State.VMX_ON, 0);
   cpu.state.set32(State.VMX_ROOT, 0);
   cpu.state.set64(State.VMXON_POINTER, NO_VMCS);
@@ -59,7 +59,7 @@ export const vmxoff: Helper = (cpu, insn) => {
 /** In non-root it exits in every mode and at every level; in root it only ever fails: no dual-monitor treatment. */
 export const vmcall: Helper = (cpu, insn) => {
   if (cpu.virtualization.nonRoot) cpu.intercept(insn);
-  const core = requireRoot(cpu, insn);
+  const core = requireVmxOperation(cpu, insn);
   fail(core, VmInstructionError.VMCALL_IN_ROOT);
 };
 

@@ -42,9 +42,9 @@ export function requireMode(cpu: Processor): Vmx {
 
 /**
  * What all but VMXON, VMCALL and VMFUNC begin with: #UD outside VMX operation, VM exit in non-root operation whatever
- * the privilege level, #GP(0) above CPL 0.
+ * the privilege level, #GP(0) above CPL 0. Only VMREAD and VMWRITE can come out of it in non-root operation.
  */
-export function requireRoot(cpu: Processor, insn: Instruction): VmxCore {
+export function requireVmxOperation(cpu: Processor, insn: Instruction): VmxCore {
   const { core } = requireMode(cpu);
   if (!core.on) throw cpu.fault(Vector.UD);
   cpu.intercept(insn);
