@@ -116,6 +116,22 @@ export interface InterruptSource {
   taskPriority: number;
   /** IA32_TSC_DEADLINE (SDM vol. 3, 12.5.4.1); absent when the source has no such timer */
   tscDeadline?: bigint;
+  /** INIT of the processor reaches its local APIC too (SDM vol. 3, 11.4.7.3). */
+  initialize?(): void;
+  /** What the processor's own instructions do with the local APIC; absent without one */
+  readonly localApic?: LocalApicAccess;
+}
+
+/** The local APIC behind MSRs and VT-x. */
+export interface LocalApicAccess {
+  /** IA32_APIC_BASE has another value now; the transition was legal. */
+  baseChanged(): void;
+  /** MSRs 800H to 8FFH; undefined: #GP */
+  readMsr(index: number): bigint | undefined;
+  /** False, with nothing changed: #GP */
+  writeMsr(index: number, value: bigint): boolean;
+  /** As a write to the EOI register */
+  endOfInterrupt(): void;
 }
 
 export const enum ExitKind {
