@@ -1,16 +1,23 @@
 import type { CpuState } from '../cpu/state';
 import { ApicBus } from '../devices/apic-bus';
+import { DebugConsole } from '../devices/debug-console';
 import { StateReader, StateWriter, type Device } from '../devices/device';
 import { ExitPort } from '../devices/exit-port';
+import { FwCfg } from '../devices/fw-cfg';
 import { LocalApic } from '../devices/local-apic';
 import { PicPair } from '../devices/pic-8259';
 import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
+import type { MachineConfiguration } from './api';
+import { fwCfgFiles, fwCfgItems } from './board/fw-cfg-items';
+import { RamPort } from './board/ram-port';
 
 const COM1 = 0x3f8;
 const COM1_IRQ = 4;
+const DEBUG_CONSOLES = [0xe9, 0x402];
+const PROCESSORS = 1;
 /** Bits of State.PENDING_EVENTS */
 const PENDING_NMI = 1;
 const PENDING_INIT = 2;
@@ -19,9 +26,13 @@ const PENDING_SIPI = 4;
 /** What devices tell the machine. */
 export interface BoardEvents {
   serialOutput(byte: number): void;
+  /** A byte for the debug console (ports 0xe9 and 0x402) */
+  consoleOutput(byte: number): void;
   exit(code: number): void;
   /** An interrupt or deadline may have changed: the processor must not run on past it. */
   attention(): void;
+  /** A device wrote RAM. */
+  ramChanged(wasmAddress: number, size: number): void;
 }
 
 /** The devices of the PC and their wires: serial port, exit port, interrupt controllers, one local APIC. */
@@ -33,7 +44,7 @@ export class Board {
   /** In the order of saving. The second PIC is before the first: restoring it drives the first one's input. */
   private readonly devices: readonly Device[];
 
-  constructor(physical: PhysicalMemory, state: CpuState, events: BoardEvents) {
+  constructor(physical: PhysicalMemory, state: CpuState, configuration: MachineConfiguration, events: BoardEvents) {
     const pics = new PicPair({
       set: (asserted) => {
         this.externalInterrupt = asserted;
@@ -59,11 +70,20 @@ export class Board {
       externalAcknowledge: () => pics.acknowledge(),
       attention: () => events.attention(),
     });
-    for (const range of [this.serial, new ExitPort((code) => events.exit(code)), pics.primary, pics.secondary]) {
+    const ram = new RamPort(physical, (at, size) => events.ramChanged(at, size));
+    const fwCfg = new FwCfg(fwCfgItems(configuration, PROCESSORS), fwCfgFiles(configuration), ram);
+    for (const range of [
+      this.serial,
+      new ExitPort((code) => events.exit(code)),
+      pics.primary,
+      pics.secondary,
+      fwCfg,
+      ...DEBUG_CONSOLES.map((port) => new DebugConsole(port, (byte) => events.consoleOutput(byte))),
+    ]) {
       this.ports.addRange(range);
     }
     physical.addRange(this.apic);
-    this.devices = [pics.secondary, pics.primary, this.serial, this.apic];
+    this.devices = [pics.secondary, pics.primary, this.serial, this.apic, fwCfg];
   }
 
   save(): Uint8Array {
