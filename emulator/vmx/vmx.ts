@@ -7,13 +7,20 @@ import { State } from '../memory/layout';
 import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
 import { savedResumeFlag, VmxCore, type MsrAccess } from './core';
 import { boundaryExit, exceptionExit } from './event-exits';
+import { LOAD_HOST_STATE } from './host-state';
 import { INSTRUCTION_EXITS } from './instruction-exits';
 import { Slot } from './vmcs';
-import { VmEntry } from './vm-entry';
-import { vmExit } from './vm-exit';
+import { createTransfers, type TransferPhases } from './state-transfer';
+import { LOAD_GUEST_STATE, VmEntry } from './vm-entry';
+import { SAVE_GUEST_STATE, vmExit } from './vm-exit';
 
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const INTERRUPTIBILITY_NMI = 8;
+const TRANSFERS: TransferPhases = {
+  saveGuest: SAVE_GUEST_STATE,
+  loadGuest: LOAD_GUEST_STATE,
+  loadHost: LOAD_HOST_STATE,
+};
 
 /** VT-x of one processor: where the processor's flow meets VMX non-root operation. */
 export class Vmx implements Virtualization {
@@ -22,7 +29,7 @@ export class Vmx implements Virtualization {
   readonly entry: VmEntry;
 
   constructor(cpu: Processor, msrs: MsrAccess) {
-    this.core = new VmxCore(cpu, msrs);
+    this.core = new VmxCore(cpu, msrs, createTransfers(cpu.physical.memory, TRANSFERS));
     this.entry = new VmEntry(this.core);
   }
 
