@@ -1,4 +1,5 @@
 import type { Taps } from '../cpu/taps';
+import type { BlockSource } from '../devices/storage/block-source';
 import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
 
@@ -167,6 +168,7 @@ export interface MachineConfiguration {
   readonly translator: boolean;
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;
+  readonly disks?: readonly DiskConfiguration[];
 }
 
 export type BootProtocol = 'pvh' | 'multiboot2' | 'multiboot' | 'elf' | 'raw';
@@ -185,6 +187,19 @@ export interface RawPlace {
   /** 16: real mode. 32: protected mode, flat segments, no paging */
   readonly bits?: 16 | 32;
 }
+
+/** A disk. Its place follows from its interface and its order: IDE primary master, slave, secondary master, slave. */
+export interface DiskConfiguration {
+  /** For messages */
+  readonly name: string;
+  readonly source: BlockSource;
+  readonly interface: DiskInterface;
+  readonly readOnly?: boolean;
+  /** Default copy-on-write: what the machine writes stays in memory, and the image as it is */
+  readonly write?: 'copy-on-write' | 'through';
+}
+
+export type DiskInterface = 'ide' | 'virtio';
 
 export interface BootImage {
   readonly name: string;

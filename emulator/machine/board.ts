@@ -1,4 +1,6 @@
+import type { InterruptSource } from '../cpu/processor';
 import type { CpuState } from '../cpu/state';
+import type { Taps } from '../cpu/taps';
 import { ApicBus } from '../devices/apic-bus';
 import { DebugConsole } from '../devices/debug-console';
 import { StateReader, StateWriter, type Device } from '../devices/device';
@@ -8,11 +10,13 @@ import { LocalApic } from '../devices/local-apic';
 import { PicPair } from '../devices/pic-8259';
 import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
+import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
 import type { MachineConfiguration } from './api';
 import { fwCfgFiles, fwCfgItems } from './board/fw-cfg-items';
 import { RamPort } from './board/ram-port';
+import { PciBoard } from './pci-board';
 
 const COM1 = 0x3f8;
 const COM1_IRQ = 4;
@@ -31,7 +35,7 @@ export interface BoardEvents {
   exit(code: number): void;
   /** An interrupt or deadline may have changed: the processor must not run on past it. */
   attention(): void;
-  /** A device wrote RAM. */
+  /** A device wrote RAM: code that was decoded from these bytes, within one page, is stale. */
   ramChanged(wasmAddress: number, size: number): void;
 }
 
@@ -40,11 +44,19 @@ export class Board {
   readonly ports = new PortBus();
   readonly serial: Serial16550;
   readonly apic: LocalApic;
+  /** The processor's interrupts, and the clock of all devices */
+  readonly interrupts: InterruptSource;
   private externalInterrupt = false;
   /** In the order of saving. The second PIC is before the first: restoring it drives the first one's input. */
   private readonly devices: readonly Device[];
 
-  constructor(physical: PhysicalMemory, state: CpuState, configuration: MachineConfiguration, events: BoardEvents) {
+  constructor(
+    physical: PhysicalMemory,
+    state: CpuState,
+    configuration: MachineConfiguration,
+    taps: Taps,
+    events: BoardEvents,
+  ) {
     const pics = new PicPair({
       set: (asserted) => {
         this.externalInterrupt = asserted;
@@ -83,7 +95,20 @@ export class Board {
       this.ports.addRange(range);
     }
     physical.addRange(this.apic);
-    this.devices = [pics.secondary, pics.primary, this.serial, this.apic, fwCfg];
+    const pci = new PciBoard(
+      {
+        physical,
+        ports: this.ports,
+        irq: (number) => pics.line(number),
+        messages: { send: () => undefined },
+        clock: () => clockOf(state),
+        ramChanged: (at, size) => events.ramChanged(at, size),
+        taps,
+      },
+      configuration,
+    );
+    this.interrupts = new TimedInterrupts(this.apic, [pci]);
+    this.devices = [pics.secondary, pics.primary, this.serial, this.apic, fwCfg, pci];
   }
 
   save(): Uint8Array {

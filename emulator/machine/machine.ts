@@ -73,20 +73,21 @@ class EmulatedMachine implements Machine {
     }
     this.memory = new MachineMemory(memory * MIB);
     this.physical = new PhysicalMemory(this.memory);
-    this.board = new Board(this.physical, new CpuState(this.memory), configuration, {
+    this.board = new Board(this.physical, new CpuState(this.memory), configuration, this.hub.taps, {
       serialOutput: (byte) => this.serialListeners.forEach((listener) => listener(byte, 0)),
       consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, 0)),
       ramChanged: (at, size) => this.cpu.engine.codeChanged(at, size),
       exit: (code) => this.end({ kind: 'exit-port', code }),
       // Devices are reached only by instructions that run alone; the processor looks at interrupts after each.
       attention: () => undefined,
+      ramChanged: (at, size) => this.cpu.engine.codeWritten(at, size),
     });
     this.cpu = new Cpu({
       index: 0,
       physical: this.physical,
       ports: this.board.ports,
       taps: this.hub.taps,
-      interrupts: this.board.apic,
+      interrupts: this.board.interrupts,
       helpers: HELPERS,
       engine: (host) => new Engine(this.memory, host),
       virtualization: createVmx,
