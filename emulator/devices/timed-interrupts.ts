@@ -1,13 +1,21 @@
-import type { InterruptSource } from '../cpu/processor';
+import type { InterruptSource, LocalApicAccess } from '../cpu/processor';
 import type { LocalApic } from './local-apic';
 import type { TimedDevice } from './timed-device';
 
 /** A processor's interrupts together with the board's devices that act by the clock: both bound how long it may run. */
-export class TimedInterrupts implements InterruptSource {
+export class TimedInterrupts implements Required<InterruptSource> {
   constructor(
     private readonly apic: LocalApic,
     private readonly devices: readonly TimedDevice[],
   ) {}
+
+  get localApic(): LocalApicAccess {
+    return this.apic;
+  }
+
+  initialize(): void {
+    this.apic.initialize();
+  }
 
   pendingVector(): number {
     return this.apic.pendingVector();

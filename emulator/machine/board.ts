@@ -7,6 +7,7 @@ import { StateReader, StateWriter, type Device } from '../devices/device';
 import { ExitPort } from '../devices/exit-port';
 import { FwCfg } from '../devices/fw-cfg';
 import { LocalApic } from '../devices/local-apic';
+import { DirectMessages } from '../devices/message-decoder';
 import { PicPair } from '../devices/pic-8259';
 import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
@@ -66,9 +67,10 @@ export class Board {
     });
     this.serial = new Serial16550('COM1', COM1, pics.line(COM1_IRQ), (byte) => events.serialOutput(byte));
     const pend = (event: number) => state.set32(State.PENDING_EVENTS, state.get32(State.PENDING_EVENTS) | event);
+    const bus = new ApicBus();
     this.apic = new LocalApic({
       id: 0,
-      bus: new ApicBus(),
+      bus,
       apicBase: () => state.get64(State.APIC_BASE),
       clock: () => clockOf(state),
       tscBase: () => state.get64(State.TSC_ADJUST),
@@ -100,7 +102,7 @@ export class Board {
         physical,
         ports: this.ports,
         irq: (number) => pics.line(number),
-        messages: { send: () => undefined },
+        messages: new DirectMessages(bus),
         clock: () => clockOf(state),
         ramChanged: (at, size) => events.ramChanged(at, size),
         taps,
