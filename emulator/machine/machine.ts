@@ -76,7 +76,6 @@ class EmulatedMachine implements Machine {
     this.board = new Board(this.physical, new CpuState(this.memory), configuration, this.hub.taps, {
       serialOutput: (byte) => this.serialListeners.forEach((listener) => listener(byte, 0)),
       consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, 0)),
-      ramChanged: (at, size) => this.cpu.engine.codeChanged(at, size),
       exit: (code) => this.end({ kind: 'exit-port', code }),
       // Devices are reached only by instructions that run alone; the processor looks at interrupts after each.
       attention: () => undefined,
