@@ -1,53 +1,33 @@
-import type { HeadlessRow } from '../launch/headless';
-import { resolveLaunch } from '../launch/description';
 import { runHeadless, textOf } from '../launch/headless';
 import { load } from '../launch/load';
-import type { LaunchArguments } from '../protocol/requests';
+import { resolveLaunch } from '../launch/description';
 import { nodeEnvironment } from './environment';
 
-/** What goes to standard output: rows for people, rows as JSON, or the bytes of COM1 and nothing else */
-export type OutputForm = 'text' | 'json' | 'serial';
-
 export interface RunOptions {
-  /** The program, and whatever the command line says beside its description */
-  readonly launch: Partial<LaunchArguments>;
-  readonly form: OutputForm;
+  readonly program: string;
+  readonly json: boolean;
   readonly maxInstructions: number;
-  /** Exit code as QEMU's */
-  readonly exitStatus: boolean;
 }
 
 /** `undervisor run`: the machine without a debugger. Resolves with the exit code. */
 export async function run(options: RunOptions): Promise<number> {
-  const { form, maxInstructions, exitStatus } = options;
-  const launch = await resolveLaunch({ ...options.launch, noDebug: true }, nodeEnvironment.files);
+  const launch = await resolveLaunch({ program: options.program, noDebug: true }, nodeEnvironment.files);
   const debuggee = await load(launch, nodeEnvironment);
-  let waiting: (string | number)[] = [];
+  let lines: string[] = [];
   const drain = async () => {
-    const bytes = form === 'serial' ? Buffer.from(waiting as number[]) : Buffer.from(waiting.join(''));
-    waiting = [];
-    if (bytes.length > 0) await new Promise<void>((done) => process.stdout.write(bytes, () => done()));
+    const text = lines.join('');
+    lines = [];
+    if (text !== '') await new Promise<void>((done) => process.stdout.write(text, () => done()));
     await new Promise<void>((done) => setImmediate(done));
   };
-  if (form === 'serial') debuggee.machine.onSerial((byte) => waiting.push(byte));
   const code = await runHeadless(debuggee, {
-    maxInstructions,
-    exitStatus,
+    maxInstructions: options.maxInstructions,
     breathe: drain,
     write: (row) => {
-      if (form === 'serial') {
-        complain(row);
-        return;
-      }
-      const line = form === 'json' ? JSON.stringify(row) : textOf(row);
-      if (line !== undefined) waiting.push(`${line}\n`);
+      const line = options.json ? JSON.stringify(row) : textOf(row);
+      if (line !== undefined) lines.push(`${line}\n`);
     },
   });
   await drain();
   return code;
-}
-
-/** Where only the serial port is printed, an end that the program did not choose is told on standard error. */
-function complain(row: HeadlessRow): void {
-  if (row.kind === 'end' && row.qemuStatus === undefined) process.stderr.write(`undervisor: ${row.description}\n`);
 }

@@ -1,6 +1,5 @@
 import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
-import { apicOffsetOfMsr, x2ApicMsr } from '../arch/x2apic-msrs';
-import type { InterruptSource, LocalApicAccess } from '../cpu/processor';
+import type { InterruptSource } from '../cpu/processor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import type { MmioRange } from '../memory/bus';
 import { AcceptedInterrupts } from './accepted-interrupts';
@@ -25,6 +24,7 @@ import {
 import { ApicTimer } from './apic-timer';
 import type { Device, StateReader, StateWriter } from './device';
 import { LocalVectors, type LocalPin } from './local-vectors';
+import { registerOfMsr, x2ApicRegister } from './x2apic-registers';
 
 const BASE_X2APIC = 0x400n;
 const BASE_ENABLE = 0x800n;
@@ -54,7 +54,7 @@ export interface LocalApicWiring {
  * A local APIC (SDM vol. 3, chapter 11). In xAPIC mode its registers are memory, in x2APIC mode MSRs; IA32_APIC_BASE, which
  * the processor keeps, selects the mode. SMIs are lost: there is no system-management mode.
  */
-export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, Device {
+export class LocalApic implements MmioRange, InterruptSource, Device {
   readonly name = 'local APIC';
   readonly timer: ApicTimer;
   private readonly accepted = new AcceptedInterrupts();
@@ -76,10 +76,6 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     });
     this.reset();
     wiring.bus.attach(this);
-  }
-
-  get localApic(): LocalApicAccess {
-    return this;
   }
 
   get id(): number {
@@ -126,18 +122,17 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
   // --- Registers as MSRs 800H to 8FFH ---
 
   readMsr(index: number): bigint | undefined {
-    const row = x2ApicMsr(index);
-    if (this.mode !== ApicMode.X2Apic || !row || row.access === 'write-only') return undefined;
-    const at = apicOffsetOfMsr(index);
+    const at = registerOfMsr(index);
+    if (this.mode !== ApicMode.X2Apic || !x2ApicRegister(at)?.read) return undefined;
     const value = BigInt(this.readRegister(at));
     return at === (ApicRegister.CommandLow as number) ? value | (BigInt(this.commandHigh) << 32n) : value;
   }
 
   /** False, with nothing changed: #GP. */
   writeMsr(index: number, value: bigint): boolean {
-    const row = x2ApicMsr(index);
-    if (this.mode !== ApicMode.X2Apic || !row || row.access === 'read-only' || value & ~row.writable) return false;
-    const at = apicOffsetOfMsr(index);
+    const at = registerOfMsr(index);
+    const register = x2ApicRegister(at);
+    if (this.mode !== ApicMode.X2Apic || !register?.write || value & ~register.writable) return false;
     if (at === (ApicRegister.CommandLow as number)) this.commandHigh = Number(value >> 32n);
     this.writeRegister(at, Number(value & 0xffffffffn));
     this.wiring.attention();
@@ -421,12 +416,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
 
   // --- Life ---
 
-  /** INIT of the processor: as after power-up, but for the ID and the mode (11.4.7.3, 11.12.5.1) */
-  initialize(): void {
-    this.reset();
-  }
-
-  /** Power-up state (11.4.7.1) */
+  /** Power-up and INIT state (11.4.7.1); the ID stays. */
   reset(): void {
     this.accepted.reset();
     this.timer.reset();

@@ -21,7 +21,7 @@ const QUALIFICATIONS: Readonly<Record<string, bigint>> = {
 };
 
 const brokenRows = (bench: VmxBench): string[] => {
-  const context = new EntryContext(bench.vmx.core);
+  const context = new EntryContext(bench.vmx.core).load();
   return ENTRY_CHECKS.filter((row) => !row.holds(context)).map((row) => row.id);
 };
 
