@@ -2,18 +2,30 @@ import { SUBJECTS } from '../explain';
 import { messageOf, RequestError } from '../session/errors';
 import { nodeEnvironment } from './environment';
 import { explain, type ExplainOptions } from './explain';
-import { run, type RunOptions } from './run';
+import { run } from './run';
+import { runOptions } from './run-options';
 import { serve } from './serve';
 import { listen } from './tcp';
+import { UsageError, whole } from './usage';
 
 const USAGE = `Usage: undervisor <command>
 
-  run PROGRAM [--json] [--max-instructions N]
+  run PROGRAM [OPTIONS]
       Runs without a debugger and prints VM exits, page decisions and serial output.
-      PROGRAM: an ELF image, an undervisor.json, or a folder that holds one.
+      PROGRAM: an image, an undervisor.json, or a folder that holds one. Options win over the description.
+      --append TEXT          command line of the program
+      --module FILE[=TEXT]   a module for it, with its command line; may be given several times
+      --memory MIB           physical memory, 1 to 3072
+      --boot KIND            auto (by the headers), pvh, multiboot, multiboot2, elf, raw
+      --raw-address 0xADDR   where a raw image goes       --raw-entry 0xADDR   its first instruction
+      --raw-bits 16|32       a raw image's mode
+      --no-translator        leave everything to the interpreter
       --json                 one object a line, for machines
+      --serial               the bytes that the program sends to COM1, and nothing else
       --max-instructions N   ends after N instructions
-      Exit code: 0 = the guest announced success, 1 = anything else, 2 = wrong use or input
+      --exit-status          exit code as QEMU's with isa-debug-exit: value * 2 + 1 for a value written to port 0xf4;
+                             4 when the machine ended in a way that has no QEMU status
+      Exit code: 0 = the guest announced success (0 to port 0xf4), its value or 1 = anything else, 2 = wrong use or input
 
   explain KIND [NAME] [--json]
       Explains a row of the tables that the machine runs by, and where the manual has it; without NAME lists them.
@@ -26,9 +38,6 @@ const USAGE = `Usage: undervisor <command>
       Debug adapter over standard input and output, or over TCP on 127.0.0.1 (0 = any free port; prints 127.0.0.1:PORT)
 `;
 
-/** Wrong use of the command line; the message says what is wrong. */
-class UsageError extends Error {}
-
 async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = args;
   if (command === 'help' || args.some((arg) => arg === '--help' || arg === '-h')) {
@@ -39,22 +48,6 @@ async function main(args: readonly string[]): Promise<number> {
   if (command === 'explain') return explain(explainOptions(rest));
   if (command === 'dap') return dap(rest);
   throw new UsageError(command === undefined ? 'no command given' : `unknown command "${command}"`);
-}
-
-function runOptions(args: readonly string[]): RunOptions {
-  let program: string | undefined;
-  let json = false;
-  let maxInstructions = Infinity;
-  for (let at = 0; at < args.length; at++) {
-    const arg = args[at] ?? '';
-    if (arg === '--json') json = true;
-    else if (arg === '--max-instructions') maxInstructions = whole(args[++at], arg, Number.MAX_SAFE_INTEGER);
-    else if (arg.startsWith('-')) throw new UsageError(`unknown option "${arg}"`);
-    else if (program === undefined) program = arg;
-    else throw new UsageError(`one program only, but "${arg}" was given beside "${program}"`);
-  }
-  if (program === undefined) throw new UsageError('run: no program given');
-  return { program, json, maxInstructions };
 }
 
 function explainOptions(args: readonly string[]): ExplainOptions {
@@ -78,12 +71,6 @@ async function dap(args: readonly string[]): Promise<number> {
   const server = await listen(whole(value, option, 65535), nodeEnvironment);
   process.stdout.write(`127.0.0.1:${server.port}\n`);
   return new Promise<number>(() => undefined);
-}
-
-function whole(text: string | undefined, option: string, most: number): number {
-  const value = /^\d{1,16}$/.test(text ?? '') ? Number(text) : NaN;
-  if (!(value <= most)) throw new UsageError(`${option} needs a whole number up to ${most}, not "${text ?? ''}"`);
-  return value;
 }
 
 function report(error: unknown): number {

@@ -1,33 +1,53 @@
+import type { HeadlessRow } from '../launch/headless';
+import { resolveLaunch } from '../launch/description';
 import { runHeadless, textOf } from '../launch/headless';
 import { load } from '../launch/load';
-import { resolveLaunch } from '../launch/description';
+import type { LaunchArguments } from '../protocol/requests';
 import { nodeEnvironment } from './environment';
 
+/** What goes to standard output: rows for people, rows as JSON, or the bytes of COM1 and nothing else */
+export type OutputForm = 'text' | 'json' | 'serial';
+
 export interface RunOptions {
-  readonly program: string;
-  readonly json: boolean;
+  /** The program, and whatever the command line says beside its description */
+  readonly launch: Partial<LaunchArguments>;
+  readonly form: OutputForm;
   readonly maxInstructions: number;
+  /** Exit code as QEMU's */
+  readonly exitStatus: boolean;
 }
 
 /** `undervisor run`: the machine without a debugger. Resolves with the exit code. */
 export async function run(options: RunOptions): Promise<number> {
-  const launch = await resolveLaunch({ program: options.program, noDebug: true }, nodeEnvironment.files);
+  const { form, maxInstructions, exitStatus } = options;
+  const launch = await resolveLaunch({ ...options.launch, noDebug: true }, nodeEnvironment.files);
   const debuggee = await load(launch, nodeEnvironment);
-  let lines: string[] = [];
+  let waiting: (string | number)[] = [];
   const drain = async () => {
-    const text = lines.join('');
-    lines = [];
-    if (text !== '') await new Promise<void>((done) => process.stdout.write(text, () => done()));
+    const bytes = form === 'serial' ? Buffer.from(waiting as number[]) : Buffer.from(waiting.join(''));
+    waiting = [];
+    if (bytes.length > 0) await new Promise<void>((done) => process.stdout.write(bytes, () => done()));
     await new Promise<void>((done) => setImmediate(done));
   };
+  if (form === 'serial') debuggee.machine.onSerial((byte) => waiting.push(byte));
   const code = await runHeadless(debuggee, {
-    maxInstructions: options.maxInstructions,
+    maxInstructions,
+    exitStatus,
     breathe: drain,
     write: (row) => {
-      const line = options.json ? JSON.stringify(row) : textOf(row);
-      if (line !== undefined) lines.push(`${line}\n`);
+      if (form === 'serial') {
+        complain(row);
+        return;
+      }
+      const line = form === 'json' ? JSON.stringify(row) : textOf(row);
+      if (line !== undefined) waiting.push(`${line}\n`);
     },
   });
   await drain();
   return code;
+}
+
+/** Where only the serial port is printed, an end that the program did not choose is told on standard error. */
+function complain(row: HeadlessRow): void {
+  if (row.kind === 'end' && row.qemuStatus === undefined) process.stderr.write(`undervisor: ${row.description}\n`);
 }

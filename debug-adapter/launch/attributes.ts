@@ -19,35 +19,55 @@ const mebibytes = (value: unknown) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 3072
     ? undefined
     : 'must be a whole number of MiB from 1 to 3072';
+const PROTOCOLS = ['auto', 'pvh', 'multiboot', 'multiboot2', 'elf', 'raw'];
+const protocol = (value: unknown) =>
+  PROTOCOLS.includes(value as string) ? undefined : `must be one of ${PROTOCOLS.map((name) => `"${name}"`).join(', ')}`;
 const entryStop = (value: unknown) =>
   typeof value === 'boolean' || (typeof value === 'string' && value !== '')
     ? undefined
     : 'must be true, false, the name of a function, or a VM exit such as "exit:any" or "exit:EPT_VIOLATION"';
 
-/** A list of objects whose own attributes are rows again. `true` marks the required ones. */
-function listOf(members: Record<string, { check: (value: unknown) => string | undefined; required: boolean }>) {
+/** The attributes of an object: rows again. `true` marks the required ones. */
+type Members = Record<string, { check: (value: unknown) => string | undefined; required: boolean }>;
+
+function checkMembers(members: Members, item: unknown): string | undefined {
+  if (typeof item !== 'object' || item === null || Array.isArray(item)) return ' must be an object';
+  for (const [key, inner] of Object.entries(item)) {
+    const member = Object.hasOwn(members, key) ? members[key] : undefined;
+    if (!member) return `.${unknownAttribute(key, Object.keys(members))}`;
+    const problem = member.check(inner);
+    if (problem) return `.${key} ${problem}`;
+  }
+  for (const [key, member] of Object.entries(members)) {
+    if (member.required && !Object.hasOwn(item, key)) return ` needs "${key}"`;
+  }
+  return undefined;
+}
+
+function listOf(members: Members) {
   return (value: unknown): string | undefined => {
     if (!Array.isArray(value)) return 'must be a list';
     for (const [index, item] of (value as unknown[]).entries()) {
-      if (typeof item !== 'object' || item === null || Array.isArray(item)) return `[${index}] must be an object`;
-      for (const [key, inner] of Object.entries(item)) {
-        const member = Object.hasOwn(members, key) ? members[key] : undefined;
-        if (!member) return `[${index}].${unknownAttribute(key, Object.keys(members))}`;
-        const problem = member.check(inner);
-        if (problem) return `[${index}].${key} ${problem}`;
-      }
-      for (const [key, member] of Object.entries(members)) {
-        if (member.required && !Object.hasOwn(item, key)) return `[${index}] needs "${key}"`;
-      }
+      const problem = checkMembers(members, item);
+      if (problem) return `[${index}]${problem}`;
     }
     return undefined;
   };
 }
 
+const objectOf =
+  (members: Members) =>
+  (value: unknown): string | undefined =>
+    checkMembers(members, value);
+
 const required = { check: text, required: true };
 const optional = { check: optionalText, required: false };
 const address = (value: unknown) =>
   typeof value === 'string' && /^-?0x[0-9a-f]{1,16}$/i.test(value) ? undefined : 'must be a string like "0x200000"';
+
+const physical = (value: unknown) =>
+  typeof value === 'string' && /^0x[0-9a-f]{1,8}$/i.test(value) ? undefined : 'must be a string like "0x7c00"';
+const rawBits = (value: unknown) => (value === 16 || value === 32 ? undefined : 'must be 16 (real mode) or 32');
 
 export const attributes: readonly Attribute[] = [
   { name: 'program', check: text, described: true },
@@ -64,6 +84,16 @@ export const attributes: readonly Attribute[] = [
   },
   { name: 'commandLine', check: optionalText, described: true },
   { name: 'memory', check: mebibytes, described: true },
+  { name: 'boot', check: protocol, described: true },
+  {
+    name: 'raw',
+    check: objectOf({
+      address: { check: physical, required: false },
+      entry: { check: physical, required: false },
+      bits: { check: rawBits, required: false },
+    }),
+    described: true,
+  },
   { name: 'stopOnEntry', check: entryStop, described: false },
   { name: 'translator', check: flag, described: true },
   { name: 'build', check: text, described: true },
@@ -98,7 +128,7 @@ export function checkAttributes(given: unknown, where: string): Record<string, u
       );
     if (value === undefined) continue;
     const problem = row.check(value);
-    if (problem) throw userError(`${place}${name}${problem.startsWith('[') ? '' : ' '}${problem}`);
+    if (problem) throw userError(`${place}${name}${/^[[. ]/.test(problem) ? '' : ' '}${problem}`);
     checked[name] = value;
   }
   return checked;

@@ -43,6 +43,7 @@ export class Debuggee {
   private readonly logged: LoggedLayer[] = [];
   private readonly loggedNumbers = new Map<string, number>();
   private readonly serial = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
+  private readonly console = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
   /** Of each vCPU's last VM entry: the VM-entry interruption-information field, 0 when nothing was injected */
   private readonly injected: number[] = [];
   private stops: ReadonlySet<bigint> = new Set();
@@ -66,6 +67,7 @@ export class Debuggee {
       },
     });
     machine.onSerial((byte, vcpu) => this.serial.add(byte, this.layers.nameOf(machine.running(vcpu))));
+    machine.onDebugConsole((byte, vcpu) => this.console.add(byte, this.layers.nameOf(machine.running(vcpu))));
     this.setStops(new Set());
   }
 
@@ -134,6 +136,7 @@ export class Debuggee {
 
   flushSerial(): void {
     this.serial.flush();
+    this.console.flush();
   }
 
   private arrive(vcpu: number, linear: bigint): void {

@@ -7,7 +7,7 @@ import { formatSymbol } from '../stack/layers';
 import { exitRow } from '../watch/exit-rows';
 import { pageRow } from '../watch/page-log';
 import type { Debuggee } from './debuggee';
-import { describeOutcome, exitCodeOf } from './outcome';
+import { describeOutcome, exitCodeOf, exitStatusOf, NO_QEMU_STATUS, qemuStatusOf } from './outcome';
 
 /** One line of a headless run. Addresses are hexadecimal strings, counts numbers. */
 export type HeadlessRow =
@@ -15,7 +15,18 @@ export type HeadlessRow =
   | EntryRow
   | ({ kind: 'page' } & Omit<PageRow, 'n'>)
   | { kind: 'serial'; layer: string; text: string }
-  | { kind: 'end'; outcome: string; description: string; instructions: number; stateHash: string };
+  | { kind: 'boot'; protocol: string; reason: string }
+  | EndRow;
+
+interface EndRow {
+  kind: 'end';
+  outcome: string;
+  description: string;
+  instructions: number;
+  stateHash: string;
+  /** The process status of QEMU with isa-debug-exit for the value written to the exit port */
+  qemuStatus?: number;
+}
 
 interface EntryRow {
   kind: 'entry';
@@ -31,13 +42,15 @@ interface EntryRow {
 export interface HeadlessOptions {
   readonly maxInstructions: number;
   readonly write: (row: HeadlessRow) => void;
+  /** The exit code is what QEMU's would be, not ours. */
+  readonly exitStatus?: boolean;
   /** Called between slices, so that output gets out and signals get in */
   readonly breathe: () => Promise<void>;
 }
 
 const SLICE = 2_000_000;
 
-/** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success. */
+/** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success (see `exitStatus`). */
 export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
   const { write } = options;
   debuggee.watcher = {
@@ -50,6 +63,7 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
     serial: (layer, text) => write({ kind: 'serial', layer, text }),
   };
   const { machine } = debuggee;
+  write({ kind: 'boot', ...machine.boot });
   let outcome: Outcome | undefined;
   while (!outcome && machine.instructions < options.maxInstructions) {
     const result = debuggee.advance(Math.min(SLICE, options.maxInstructions - machine.instructions));
@@ -62,11 +76,12 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   if (!outcome) {
     const description = `Stopped after ${instructions} instructions: the limit given by --max-instructions.`;
     write({ kind: 'end', outcome: 'instruction-limit', description, instructions, stateHash });
-    return 1;
+    return options.exitStatus ? NO_QEMU_STATUS : 1;
   }
   const description = describeOutcome(outcome, debuggee).text;
-  write({ kind: 'end', outcome: outcomeName(outcome), description, instructions, stateHash });
-  return exitCodeOf(outcome);
+  const status = outcome.kind === 'exit-port' ? { qemuStatus: qemuStatusOf(outcome.code) } : {};
+  write({ kind: 'end', outcome: outcomeName(outcome), description, instructions, stateHash, ...status });
+  return options.exitStatus ? exitStatusOf(outcome) : exitCodeOf(outcome);
 }
 
 function entryRow(record: VmEntryRecord, debuggee: Debuggee): EntryRow {
@@ -97,8 +112,12 @@ export function textOf(row: HeadlessRow): string | undefined {
       return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
     case 'serial':
       return `serial ${row.layer.padEnd(8)} ${row.text}`;
-    case 'end':
-      return `end  ${row.outcome}: ${row.description}\n     ${row.instructions} instructions, state ${row.stateHash}`;
+    case 'boot':
+      return `boot ${row.protocol.padEnd(9)} ${row.reason}`;
+    case 'end': {
+      const status = row.qemuStatus === undefined ? '' : `, QEMU's exit status ${row.qemuStatus}`;
+      return `end  ${row.outcome}: ${row.description}\n     ${row.instructions} instructions, state ${row.stateHash}${status}`;
+    }
     case 'entry':
       return undefined;
   }

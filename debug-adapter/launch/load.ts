@@ -1,4 +1,4 @@
-import type { MachineConfiguration } from '../../emulator/machine/api';
+import type { MachineConfiguration, RawPlace } from '../../emulator/machine/api';
 import { SegmentType } from '../../emulator/machine/elf';
 import type { Environment } from '../session/environment';
 import { messageOf, userError } from '../session/errors';
@@ -24,7 +24,8 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     sets.set(layer, set);
     return new Image(layer, file, set.add(program, bias), set);
   };
-  const images = [open(kernel, launch.program, launch.layer, 0n)];
+  // An image that is not ELF has no symbols; whether it can be booted the machine says.
+  const images = looksLikeElf(kernel) ? [open(kernel, launch.program, launch.layer, 0n)] : [];
   const modules: { name: string; bytes: Uint8Array; commandLine?: string }[] = [];
   for (const { file, layer, commandLine } of launch.modules ?? []) {
     const bytes = await read(file);
@@ -42,6 +43,8 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     modules,
     commandLine: launch.commandLine ?? '',
     translator: launch.translator ?? true,
+    boot: launch.boot ?? 'auto',
+    ...(launch.raw === undefined ? {} : { raw: rawPlace(launch.raw) }),
   };
   try {
     return new Debuggee(await environment.createMachine(configuration), images, launch.folder);
@@ -82,6 +85,14 @@ const isExpected = (error: unknown): boolean =>
 
 const looksLikeElf = (bytes: Uint8Array): boolean =>
   bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46;
+
+function rawPlace({ address, entry, bits }: NonNullable<ResolvedLaunch['raw']>): RawPlace {
+  return {
+    ...(address === undefined ? {} : { address: BigInt(address) }),
+    ...(entry === undefined ? {} : { entry: BigInt(entry) }),
+    ...(bits === undefined ? {} : { bits }),
+  };
+}
 
 const parseBias = (text: string | undefined): bigint =>
   text === undefined ? 0n : text.startsWith('-') ? -BigInt(text.slice(1)) : BigInt(text);

@@ -32,6 +32,16 @@ export function describeOutcome(outcome: Outcome, debuggee: Debuggee): { title: 
   }
 }
 
+/** QEMU's process status for a value written to isa-debug-exit (hw/misc/debugexit.c) */
+export const qemuStatusOf = (code: number): number => ((code << 1) | 1) & 0xff;
+
+/** How QEMU has no status: the program neither wrote the exit port nor ended the machine */
+export const NO_QEMU_STATUS = 4;
+
+/** What QEMU would end with under -no-reboot, for those who run us in its place. */
+export const exitStatusOf = (outcome: Outcome): number =>
+  outcome.kind === 'exit-port' ? qemuStatusOf(outcome.code) : NO_QEMU_STATUS;
+
 /** 0 only for success announced through the exit port. */
 export const exitCodeOf = (outcome: Outcome): number =>
   outcome.kind === 'exit-port' ? (outcome.code === 0 ? 0 : outcome.code & 0xff || 1) : 1;

@@ -5,7 +5,7 @@
 
 /** launch.json attributes of type "undervisor". */
 export interface LaunchArguments {
-  /** ELF image that boots first (PVH or plain 32/64-bit entry) */
+  /** Image that boots first */
   program: string;
   /** Further images given to it as modules, in order; `layer` names the layer that runs it, for symbols and views; `commandLine` defaults to it */
   modules?: { file: string; layer?: string; commandLine?: string }[];
@@ -16,6 +16,10 @@ export interface LaunchArguments {
   commandLine?: string;
   /** MiB, default 64 */
   memory?: number;
+  /** How `program` is loaded; default 'auto': by its headers */
+  boot?: 'auto' | 'pvh' | 'multiboot' | 'multiboot2' | 'elf' | 'raw';
+  /** Of a raw image: where it goes, where it begins (physical, "0x7c00"), and in which mode */
+  raw?: { address?: string; entry?: string; bits?: 16 | 32 };
   /** Stop at the first instruction, at a function ("main"), at the first VM exit ("exit:any", "exit:CPUID"), or not at all. Default false */
   stopOnEntry?: boolean | string;
   /** Default true */

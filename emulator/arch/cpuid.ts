@@ -17,8 +17,8 @@ const bits = (...positions: number[]): number => positions.reduce((sum, position
 export const Leaf1 = { ECX_VMX: 1 << 5, EDX_APIC: 1 << 9 } as const;
 
 const SIGNATURE = 0x000506e3;
-/** CMPXCHG16B, MOVBE, POPCNT, TSC deadline */
-const LEAF1_ECX = bits(13, 22, 23, 24);
+/** CMPXCHG16B, x2APIC, MOVBE, POPCNT, TSC deadline */
+const LEAF1_ECX = bits(13, 21, 22, 23, 24);
 /** DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, MTRR, PGE, CMOV, PAT, PSE-36 */
 const LEAF1_EDX = bits(2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17);
 /** CLFLUSH line of 8 quadwords, one logical processor */

@@ -1,20 +1,22 @@
 import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
 import { isCapabilityMsr } from '../arch/capability-msrs';
-import { ApicBase, FIXED_MTRRS, Msr, MTRR_CAPABILITIES, VARIABLE_MTRR_PAIRS } from '../arch/msrs';
+import { FIXED_MTRRS, Msr, MTRR_CAPABILITIES, VARIABLE_MTRR_PAIRS } from '../arch/msrs';
+import { X2APIC_MSRS } from '../arch/x2apic-msrs';
 import { Segment, State } from '../memory/layout';
+import { writeApicBase } from './apic-base';
 import { writeEfer } from './control-registers';
 import { isCanonical } from './linear-memory';
 import type { Processor } from './processor';
 
 /** How one MSR behaves. A write that returns false raises #GP(0). */
 interface MsrRow {
-  readonly read: (cpu: Processor) => bigint;
+  /** undefined: RDMSR raises #GP(0) */
+  readonly read: (cpu: Processor) => bigint | undefined;
   readonly write: (cpu: Processor, value: bigint) => boolean;
 }
 
 const BITS_63_32 = 0xffffffff00000000n;
 const BEYOND_PHYSICAL = ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n);
-const APIC_BASE_RESERVED = BEYOND_PHYSICAL | 0x6ffn;
 /** Fast strings, automatic thermal control, performance monitoring, enhanced SpeedStep and the like: kept as written */
 const MISC_ENABLE_RESERVED = ~0x400c51889n;
 /** LBR and BTF */
@@ -80,20 +82,7 @@ const rows = new Map<number, MsrRow>([
   ],
   [Msr.IA32_TSC_ADJUST, kept(State.TSC_ADJUST)],
   [Msr.IA32_PLATFORM_ID, readOnly(0n)],
-  [
-    Msr.IA32_APIC_BASE,
-    {
-      read: (cpu) => cpu.state.get64(State.APIC_BASE),
-      write: (cpu, value) => {
-        if (value & BigInt.asUintN(64, APIC_BASE_RESERVED)) return false;
-        const bootstrap = cpu.state.get64(State.APIC_BASE) & ApicBase.BOOTSTRAP;
-        cpu.state.set64(State.APIC_BASE, (value & ~ApicBase.BOOTSTRAP) | bootstrap);
-        cpu.physical.rangesMoved();
-        cpu.tlb.flushAll();
-        return true;
-      },
-    },
-  ],
+  [Msr.IA32_APIC_BASE, { read: (cpu) => cpu.state.get64(State.APIC_BASE), write: writeApicBase }],
   [
     Msr.IA32_FEATURE_CONTROL,
     {
@@ -155,6 +144,13 @@ for (let pair = 0; pair < VARIABLE_MTRR_PAIRS; pair++) {
 FIXED_MTRRS.forEach((index, position) => {
   rows.set(index, typesInBytes(State.MTRR + (VARIABLE_MTRR_PAIRS * 2 + position) * 8, mtrrType));
 });
+// Registers of the local APIC: whether they exist now depends on its mode.
+for (const { index } of Object.values(X2APIC_MSRS)) {
+  rows.set(index, {
+    read: (cpu) => cpu.interrupts.localApic?.readMsr(index),
+    write: (cpu, value) => cpu.interrupts.localApic?.writeMsr(index, value) ?? false,
+  });
+}
 
 function rowOf(cpu: Processor, index: number): MsrRow | undefined {
   const row = rows.get(index);

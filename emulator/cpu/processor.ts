@@ -116,6 +116,22 @@ export interface InterruptSource {
   taskPriority: number;
   /** IA32_TSC_DEADLINE (SDM vol. 3, 12.5.4.1); absent when the source has no such timer */
   tscDeadline?: bigint;
+  /** INIT of the processor reaches its local APIC too (SDM vol. 3, 11.4.7.3). */
+  initialize?(): void;
+  /** What the processor's own instructions do with the local APIC; absent without one */
+  readonly localApic?: LocalApicAccess;
+}
+
+/** The local APIC behind MSRs and VT-x. */
+export interface LocalApicAccess {
+  /** IA32_APIC_BASE has another value now; the transition was legal. */
+  baseChanged(): void;
+  /** MSRs 800H to 8FFH; undefined: #GP */
+  readMsr(index: number): bigint | undefined;
+  /** False, with nothing changed: #GP */
+  writeMsr(index: number, value: bigint): boolean;
+  /** As a write to the EOI register */
+  endOfInterrupt(): void;
 }
 
 export const enum ExitKind {
@@ -123,8 +139,6 @@ export const enum ExitKind {
   None = 0,
   /** A VM exit happened; the processor is now in root operation at the host state's RIP */
   Taken = 1,
-  /** Of an EPT violation: #VE is to be raised instead */
-  VirtualizationException = 2,
 }
 
 /**
@@ -174,7 +188,7 @@ export interface Virtualization {
   boundary(point: Boundary): ExitKind;
   /** Monitor trap flag in force: the processor executes one instruction at a time, then Boundary.MonitorTrap. */
   readonly monitorTrap: boolean;
-  /** EPT violation, misconfiguration, or full page-modification log, found by the page walk. */
+  /** EPT violation or misconfiguration found by the page walk. */
   eptFault(fault: EptFault): ExitKind;
   /** Triple fault, task switch. */
   tripleFault(): ExitKind;
@@ -201,19 +215,11 @@ export interface Virtualization {
   iretUnblocksNmi(): boolean;
 }
 
-export const enum EptFaultKind {
-  Violation,
-  Misconfiguration,
-  LogFull,
-}
-
 export interface EptFault {
-  readonly kind: EptFaultKind;
-  /** A violation that may become a #VE, as far as the EPT entries say */
-  readonly convertible: boolean;
+  readonly misconfiguration: boolean;
   readonly guestPhysical: bigint;
   readonly linear: bigint | undefined;
-  /** Exit qualification bits 0-11 as the manual defines them for EPT violations; 0 otherwise */
+  /** Exit qualification bits 0-12 as the manual defines them for EPT violations; 0 for a misconfiguration */
   readonly qualification: bigint;
 }
 

@@ -68,6 +68,7 @@ export function initState(cpu: Processor): void {
   const kept = state.cr0 & (Cr0.CD | Cr0.NW);
   commonState(state);
   state.cr0 = kept | Cr0.ET;
+  cpu.interrupts.initialize?.();
   cpu.tlb.flushAll();
   cpu.contextChanged();
 }

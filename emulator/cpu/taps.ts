@@ -20,6 +20,21 @@ export interface Taps {
   tripleFault?: (() => void) | undefined;
   controlRegister?: ((register: number, value: bigint) => void) | undefined;
   tlbFlush?: ((scope: string) => void) | undefined;
+  /** A device read or wrote memory by itself, or was kept from it; one call for each page. */
+  dma?: ((record: DmaRecord) => void) | undefined;
+}
+
+export interface DmaRecord {
+  /** PCI requester ID: bus << 8 | device << 3 | function */
+  readonly requester: number;
+  /** As the device gave it */
+  readonly address: number;
+  /** After remapping; -1 when there is none */
+  readonly hostPhysical: number;
+  readonly length: number;
+  readonly write: boolean;
+  /** Why the access did not happen; undefined: it did */
+  readonly blocked: string | undefined;
 }
 
 export interface VmExitRecord {

@@ -15,31 +15,37 @@ export class StateWriter {
   private length = 0;
 
   u8(value: number): void {
-    this.view.setUint8(this.reserve(1), value);
+    const at = this.reserve(1);
+    this.view.setUint8(at, value);
   }
 
   u32(value: number): void {
-    this.view.setUint32(this.reserve(4), value, true);
+    const at = this.reserve(4);
+    this.view.setUint32(at, value, true);
   }
 
   u64(value: bigint): void {
-    this.view.setBigUint64(this.reserve(8), value, true);
+    const at = this.reserve(8);
+    this.view.setBigUint64(at, value, true);
   }
 
   /** A clock value: exact to 2^53, and infinity */
   f64(value: number): void {
-    this.view.setFloat64(this.reserve(8), value, true);
+    const at = this.reserve(8);
+    this.view.setFloat64(at, value, true);
   }
 
   blob(bytes: Uint8Array): void {
     this.u32(bytes.length);
-    this.bytes.set(bytes, this.reserve(bytes.length));
+    const at = this.reserve(bytes.length);
+    this.bytes.set(bytes, at);
   }
 
   finish(): Uint8Array {
     return this.bytes.slice(0, this.length);
   }
 
+  /** Where the next value goes. `bytes` and `view` may be others afterwards. */
   private reserve(size: number): number {
     const at = this.length;
     this.length += size;

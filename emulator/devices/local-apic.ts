@@ -1,5 +1,6 @@
 import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
-import type { InterruptSource } from '../cpu/processor';
+import { apicOffsetOfMsr, x2ApicMsr } from '../arch/x2apic-msrs';
+import type { InterruptSource, LocalApicAccess } from '../cpu/processor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import type { MmioRange } from '../memory/bus';
 import { AcceptedInterrupts } from './accepted-interrupts';
@@ -24,7 +25,6 @@ import {
 import { ApicTimer } from './apic-timer';
 import type { Device, StateReader, StateWriter } from './device';
 import { LocalVectors, type LocalPin } from './local-vectors';
-import { registerOfMsr, x2ApicRegister } from './x2apic-registers';
 
 const BASE_X2APIC = 0x400n;
 const BASE_ENABLE = 0x800n;
@@ -54,7 +54,7 @@ export interface LocalApicWiring {
  * A local APIC (SDM vol. 3, chapter 11). In xAPIC mode its registers are memory, in x2APIC mode MSRs; IA32_APIC_BASE, which
  * the processor keeps, selects the mode. SMIs are lost: there is no system-management mode.
  */
-export class LocalApic implements MmioRange, InterruptSource, Device {
+export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, Device {
   readonly name = 'local APIC';
   readonly timer: ApicTimer;
   private readonly accepted = new AcceptedInterrupts();
@@ -76,6 +76,10 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
     });
     this.reset();
     wiring.bus.attach(this);
+  }
+
+  get localApic(): LocalApicAccess {
+    return this;
   }
 
   get id(): number {
@@ -122,17 +126,18 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
   // --- Registers as MSRs 800H to 8FFH ---
 
   readMsr(index: number): bigint | undefined {
-    const at = registerOfMsr(index);
-    if (this.mode !== ApicMode.X2Apic || !x2ApicRegister(at)?.read) return undefined;
+    const row = x2ApicMsr(index);
+    if (this.mode !== ApicMode.X2Apic || !row || row.access === 'write-only') return undefined;
+    const at = apicOffsetOfMsr(index);
     const value = BigInt(this.readRegister(at));
     return at === (ApicRegister.CommandLow as number) ? value | (BigInt(this.commandHigh) << 32n) : value;
   }
 
   /** False, with nothing changed: #GP. */
   writeMsr(index: number, value: bigint): boolean {
-    const at = registerOfMsr(index);
-    const register = x2ApicRegister(at);
-    if (this.mode !== ApicMode.X2Apic || !register?.write || value & ~register.writable) return false;
+    const row = x2ApicMsr(index);
+    if (this.mode !== ApicMode.X2Apic || !row || row.access === 'read-only' || value & ~row.writable) return false;
+    const at = apicOffsetOfMsr(index);
     if (at === (ApicRegister.CommandLow as number)) this.commandHigh = Number(value >> 32n);
     this.writeRegister(at, Number(value & 0xffffffffn));
     this.wiring.attention();
@@ -416,7 +421,12 @@ export class LocalApic implements MmioRange, InterruptSource, Device {
 
   // --- Life ---
 
-  /** Power-up and INIT state (11.4.7.1); the ID stays. */
+  /** INIT of the processor: as after power-up, but for the ID and the mode (11.4.7.3, 11.12.5.1) */
+  initialize(): void {
+    this.reset();
+  }
+
+  /** Power-up state (11.4.7.1) */
   reset(): void {
     this.accepted.reset();
     this.timer.reset();

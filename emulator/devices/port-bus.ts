@@ -8,6 +8,8 @@ const PORTS = 0x10000;
  * undriven ISA bus does. An access that does not lie in one range is made as single bytes, lowest port first.
  */
 export class PortBus implements PortAccess {
+  /** Takes ports that no range claims: those that PCI functions decode where software puts them */
+  unclaimed: PortAccess | undefined;
   /** Index into `ranges` plus one, for each port; 0 = unassigned */
   private readonly owner = new Uint8Array(PORTS);
   private readonly ranges: PortRange[] = [];
@@ -24,6 +26,7 @@ export class PortBus implements PortAccess {
 
   read(port: number, size: number): number {
     const range = this.at(port);
+    if (!range && this.unclaimed) return this.unclaimed.read(port, size);
     if (size === 1 || (range && port + size <= range.first + range.count)) {
       return range ? (range.read(port, size) & (0xffffffff >>> (32 - size * 8))) >>> 0 : 0xff;
     }
@@ -34,6 +37,10 @@ export class PortBus implements PortAccess {
 
   write(port: number, size: number, value: number): void {
     const range = this.at(port);
+    if (!range && this.unclaimed) {
+      this.unclaimed.write(port, size, value >>> 0);
+      return;
+    }
     if (size === 1 || (range && port + size <= range.first + range.count)) {
       range?.write(port, size, (value & (0xffffffff >>> (32 - size * 8))) >>> 0);
       return;

@@ -1,4 +1,5 @@
 import type { Taps } from '../cpu/taps';
+import type { BlockSource } from '../devices/storage/block-source';
 import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
 
@@ -8,6 +9,8 @@ import type { HostPhysicalAddress } from '../memory/address';
  */
 export interface Machine {
   readonly configuration: MachineConfiguration;
+  /** How the kernel was loaded, and why so */
+  readonly boot: BootReport;
   /** Instructions retired since power-on, all vCPUs: the virtual clock */
   readonly instructions: number;
   readonly vcpus: readonly Vcpu[];
@@ -15,6 +18,8 @@ export interface Machine {
   addTaps(taps: Taps): () => void;
   /** Serial output of COM1, byte by byte, with the context that wrote it. */
   onSerial(listener: (byte: number, vcpu: number) => void): () => void;
+  /** Output of the debug console, ports 0xe9 and 0x402. */
+  onDebugConsole(listener: (byte: number, vcpu: number) => void): () => void;
   serialInput(bytes: Uint8Array): void;
   /**
    * Runs at most `limit` instructions, and stops earlier on a breakpoint, a requested stop or the machine's end.
@@ -155,11 +160,46 @@ export interface MachineConfiguration {
   readonly kernel: BootImage;
   readonly modules: readonly BootImage[];
   readonly commandLine: string;
+  /** How `kernel` is loaded; absent or 'auto': by what its headers say */
+  readonly boot?: BootProtocol | 'auto';
+  /** Where an image without headers goes; only for raw images */
+  readonly raw?: RawPlace;
   /** Hot code is translated; otherwise everything is interpreted. The results are the same. */
   readonly translator: boolean;
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;
+  readonly disks?: readonly DiskConfiguration[];
 }
+
+export type BootProtocol = 'pvh' | 'multiboot2' | 'multiboot' | 'elf' | 'raw';
+
+export interface BootReport {
+  readonly protocol: BootProtocol;
+  /** In words: the header that was found and where, or that the configuration says so */
+  readonly reason: string;
+}
+
+/** A raw image is copied to `address` and entered at `entry`. Absent: 0x7c00 in real mode, or 1 MiB in flat 32-bit mode. */
+export interface RawPlace {
+  readonly address?: bigint;
+  /** Physical; absent: the first byte of the image */
+  readonly entry?: bigint;
+  /** 16: real mode. 32: protected mode, flat segments, no paging */
+  readonly bits?: 16 | 32;
+}
+
+/** A disk. Its place follows from its interface and its order: IDE primary master, slave, secondary master, slave. */
+export interface DiskConfiguration {
+  /** For messages */
+  readonly name: string;
+  readonly source: BlockSource;
+  readonly interface: DiskInterface;
+  readonly readOnly?: boolean;
+  /** Default copy-on-write: what the machine writes stays in memory, and the image as it is */
+  readonly write?: 'copy-on-write' | 'through';
+}
+
+export type DiskInterface = 'ide' | 'virtio';
 
 export interface BootImage {
   readonly name: string;

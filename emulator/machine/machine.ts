@@ -12,6 +12,7 @@ import { createVmx, readVmcsField, vmxHelpers, writeVmcsField } from '../vmx';
 import {
   MachineError,
   type AddressSpace,
+  type BootReport,
   type Context,
   type Machine,
   type MachineConfiguration,
@@ -52,6 +53,7 @@ export const createMachine = (configuration: MachineConfiguration): Machine => n
 /** The PC: one processor with VT-x, RAM, and the devices of `Board`. */
 class EmulatedMachine implements Machine {
   readonly vcpus: readonly Vcpu[];
+  readonly boot: BootReport;
   private readonly memory: MachineMemory;
   private readonly physical: PhysicalMemory;
   private readonly cpu: Cpu;
@@ -61,6 +63,7 @@ class EmulatedMachine implements Machine {
   private readonly translations: Translations;
   private readonly access: MemoryAccess;
   private readonly serialListeners = new Set<(byte: number, vcpu: number) => void>();
+  private readonly consoleListeners = new Set<(byte: number, vcpu: number) => void>();
   private outcome: Outcome | undefined;
 
   constructor(readonly configuration: MachineConfiguration) {
@@ -70,18 +73,20 @@ class EmulatedMachine implements Machine {
     }
     this.memory = new MachineMemory(memory * MIB);
     this.physical = new PhysicalMemory(this.memory);
-    this.board = new Board(this.physical, new CpuState(this.memory), {
+    this.board = new Board(this.physical, new CpuState(this.memory), configuration, this.hub.taps, {
       serialOutput: (byte) => this.serialListeners.forEach((listener) => listener(byte, 0)),
+      consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, 0)),
       exit: (code) => this.end({ kind: 'exit-port', code }),
       // Devices are reached only by instructions that run alone; the processor looks at interrupts after each.
       attention: () => undefined,
+      ramChanged: (at, size) => this.cpu.engine.codeWritten(at, size),
     });
     this.cpu = new Cpu({
       index: 0,
       physical: this.physical,
       ports: this.board.ports,
       taps: this.hub.taps,
-      interrupts: this.board.apic,
+      interrupts: this.board.interrupts,
       helpers: HELPERS,
       engine: (host) => new Engine(this.memory, host),
       virtualization: createVmx,
@@ -91,7 +96,7 @@ class EmulatedMachine implements Machine {
     this.cpu.engine.translatorEnabled = configuration.translator;
     if (configuration.translatorThreshold !== undefined)
       this.cpu.engine.hotThreshold = configuration.translatorThreshold;
-    boot(configuration, this.memory, state);
+    this.boot = boot(configuration, this.memory, state);
     this.cpu.contextChanged();
 
     let contextCount = 0;
@@ -142,6 +147,11 @@ class EmulatedMachine implements Machine {
   onSerial(listener: (byte: number, vcpu: number) => void): () => void {
     this.serialListeners.add(listener);
     return () => this.serialListeners.delete(listener);
+  }
+
+  onDebugConsole(listener: (byte: number, vcpu: number) => void): () => void {
+    this.consoleListeners.add(listener);
+    return () => this.consoleListeners.delete(listener);
   }
 
   serialInput(bytes: Uint8Array): void {

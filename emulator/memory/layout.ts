@@ -33,6 +33,9 @@ export const TLB_CODE = 28;
 
 /** Jump cache, decoded records and their maps: the engine's, up to RAM. */
 export const JUMP_CACHE = 0x90000;
+/** VT-x: fields of VMCSs as VM entry last accepted them (vmx/entry-checks/remembered.ts). A cache, never state. */
+export const ACCEPTED_FIELDS = 0xa0000;
+export const ACCEPTED_FIELDS_SIZE = 0x10000;
 export const CODE_BASE = 0x100000;
 /** Maps from code offset to region entry, for indirect jumps inside a translated region: the top of the engine's part. */
 export const ENTRY_MAPS = 0x3000000;
@@ -162,8 +165,6 @@ export const State = {
   VECTOR: 0x400,
   /** MTRRs: 8 variable pairs, 11 fixed; 27 x 8 */
   MTRR: 0x600,
-  /** 4: EptControl of memory/paging-context.ts, 0 when EPT is not in use */
-  EPT_CONTROLS: 0x7c0,
   /** Free for rooms above: vmx 0x700..0x7ff, engine 0x800..0x8ff (mode word and the like) */
   VMX_PRIVATE: 0x700,
   /** 8: state of the generator behind RDRAND and RDSEED */

@@ -3,6 +3,7 @@ import { exceptionRow } from '../arch/exceptions';
 import { InterruptionType } from '../arch/interruption';
 import { State } from '../memory/layout';
 import type { Processor } from '../cpu/processor';
+import type { Transfers } from './state-transfer';
 import { NO_VMCS, Slot, Vmcs } from './vmcs';
 
 /** RDMSR and WRMSR without the instruction, for the MSR areas of VM entries and exits. */
@@ -73,6 +74,7 @@ export class VmxCore {
   constructor(
     readonly cpu: Processor,
     readonly msrs: MsrAccess,
+    readonly transfers: Transfers,
   ) {
     this.vmcs = new Vmcs(cpu.physical);
     this.shadow = new Vmcs(cpu.physical);

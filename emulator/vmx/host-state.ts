@@ -4,14 +4,20 @@ import { Rflags } from '../arch/flags';
 import { InterruptionType, interruptionType } from '../arch/interruption';
 import { AccessRights } from '../arch/segments';
 import { Segment, State } from '../memory/layout';
+import { i32, i64, type Value } from '../wasm/expression';
 import type { VmxCore } from './core';
+import type { Transfer } from './state-transfer';
 import { Slot } from './vmcs';
 import { pdpteValid, readPdptes, usesPdptes } from './pdptes';
 
 /** Bits of CR0 that VM exits and entries leave alone: ET, NW, CD and the reserved ones (SDM vol. 3, 28.5.1). */
 export const CR0_UNTOUCHED = Cr0.ET | Cr0.NW | Cr0.CD | 0xffff_ffff_0000_0000n | 0x1ffa_ffc0n;
 
-const DR7_RESET = 0x400n;
+const DR7_RESET = 0x400;
+const CR4_PAE = Number(Cr4.PAE);
+const CR4_PCIDE = Number(Cr4.PCIDE);
+const EFER_MODE = Number(Efer.LMA | Efer.LME);
+const PENDING_MTF = 8;
 const UNUSABLE = AccessRights.UNUSABLE;
 const CODE = 0xb | AccessRights.CODE_OR_DATA | AccessRights.PRESENT | AccessRights.GRANULARITY;
 const DATA =
@@ -62,76 +68,82 @@ const INTERRUPTIBILITY_NMI = 8;
 export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
   const { cpu, vmcs } = core;
   const { state } = cpu;
-  const host64 = (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.HOST_ADDRESS_SPACE_SIZE) !== 0;
-  leaveGuestTranslation(core);
-  loadControlRegisters(core, host64);
-  loadSegments(core, host64);
-  vmcs.load(State.RIP, Slot.HOST_RIP);
-  vmcs.load(State.GPR + RSP * 8, Slot.HOST_RSP);
-  state.rflags = Rflags.FIXED;
-  state.set32(State.ACTIVITY, 0);
-  state.set32(State.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY_NMI : 0);
-  clear(core, State.PENDING_DEBUG);
-  state.set32(State.PENDING_EVENTS, state.get32(State.PENDING_EVENTS) & ~8);
-  return !usesPdptes(state.cr0, state.cr4, state.efer) || loadHostPdptes(core);
-}
-
-/** Root operation: no VPID, no EPT, no TSC offset, no timer. Without VPIDs the mappings of VPID 0 go (29.4.3.1). */
-function leaveGuestTranslation(core: VmxCore): void {
-  const { cpu } = core;
-  const { state } = cpu;
+  // Without VPIDs the mappings of VPID 0 go (29.4.3.1).
   if (!(core.secondaryControls & Secondary.ENABLE_VPID)) cpu.tlb.flushVpid(0);
-  state.set32(State.VMX_ROOT, 1);
-  clear(core, State.TSC_OFFSET);
-  clear(core, State.EPTP);
-  clear(core, State.EPT_CONTROLS);
-  clear(core, State.VPID);
-  core.stopTimer();
+  core.transfers.loadHost(vmcs.wasmAddress);
+  state.set32(State.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY_NMI : 0);
+  return !usesPdptes(state) || loadHostPdptes(core);
 }
 
-function clear(core: VmxCore, offset: number): void {
-  core.cpu.state.set32(offset, 0);
-  core.cpu.state.set32(offset + 4, 0);
+/** Root operation: no VPID, no EPT, no TSC offset, no timer. */
+function leaveGuestTranslation(t: Transfer): void {
+  t.setState(State.VMX_ROOT, i32(1));
+  for (const offset of [State.TSC_OFFSET, State.EPTP, State.VPID]) t.setState64(offset, i64(0));
+  t.setState64(State.PREEMPTION_DEADLINE, i64(-1));
 }
+
+const isHost64 = (t: Transfer): Value => t.f.and(t.field(Slot.EXIT_CONTROLS), i32(Exit.HOST_ADDRESS_SPACE_SIZE));
 
 /** SDM vol. 3, 28.5.1 */
-function loadControlRegisters(core: VmxCore, host64: boolean): void {
-  const { vmcs } = core;
-  const { state } = core.cpu;
-  const controls = vmcs.get32(Slot.EXIT_CONTROLS);
-  state.cr0 = (state.cr0 & CR0_UNTOUCHED) | (vmcs.get64(Slot.HOST_CR0) & ~CR0_UNTOUCHED);
-  vmcs.load(State.CR3, Slot.HOST_CR3);
-  const cr4 = vmcs.get64(Slot.HOST_CR4);
-  state.cr4 = host64 ? cr4 | Cr4.PAE : cr4 & ~Cr4.PCIDE;
-  state.set64(State.DR + 5 * 8, DR7_RESET);
-  clear(core, State.DEBUGCTL);
-  state.set64(State.SYSENTER_CS, BigInt(vmcs.get32(Slot.HOST_IA32_SYSENTER_CS)));
-  vmcs.load(State.SYSENTER_ESP, Slot.HOST_IA32_SYSENTER_ESP);
-  vmcs.load(State.SYSENTER_EIP, Slot.HOST_IA32_SYSENTER_EIP);
-  const efer = controls & Exit.LOAD_EFER ? vmcs.get64(Slot.HOST_IA32_EFER) : state.efer;
-  const mode = Efer.LMA | Efer.LME;
-  state.efer = host64 ? efer | mode : efer & ~mode;
-  if (controls & Exit.LOAD_PAT) vmcs.load(State.PAT, Slot.HOST_IA32_PAT);
+function loadControlRegisters(t: Transfer): void {
+  const { f } = t;
+  const controls = f.let(t.field(Slot.EXIT_CONTROLS));
+  const host64 = f.let(isHost64(t));
+  loadCr0(t, Slot.HOST_CR0);
+  t.load(State.CR3, Slot.HOST_CR3);
+  t.load(State.CR4, Slot.HOST_CR4);
+  const cr4 = f.let(t.state(State.CR4));
+  t.setState(State.CR4, f.select(host64, f.or(cr4, i32(CR4_PAE)), f.and(cr4, i32(~CR4_PCIDE))));
+  t.setState64(State.DR + 5 * 8, i64(DR7_RESET));
+  t.setState64(State.DEBUGCTL, i64(0));
+  t.setState64(State.SYSENTER_CS, t.field(Slot.HOST_IA32_SYSENTER_CS));
+  t.load(State.SYSENTER_ESP, Slot.HOST_IA32_SYSENTER_ESP);
+  t.load(State.SYSENTER_EIP, Slot.HOST_IA32_SYSENTER_EIP);
+  t.when(controls, Exit.LOAD_EFER, () => t.load(State.EFER, Slot.HOST_IA32_EFER));
+  const efer = f.let(t.state(State.EFER));
+  t.setState(State.EFER, f.select(host64, f.or(efer, i32(EFER_MODE)), f.and(efer, i32(~EFER_MODE))));
+  t.when(controls, Exit.LOAD_PAT, () => t.load(State.PAT, Slot.HOST_IA32_PAT));
+}
+
+/** CR0 from a field, for VM exits and entries: the upper half and CR0_UNTOUCHED stay. */
+export function loadCr0(t: Transfer, slot: number): void {
+  const { f } = t;
+  const untouched = Number(BigInt.asIntN(32, CR0_UNTOUCHED));
+  const kept = f.and(t.state(State.CR0), i32(untouched));
+  t.setState(State.CR0, f.or(kept, f.and(t.field(slot), i32(~untouched))));
 }
 
 /** SDM vol. 3, 28.5.2. A null selector makes a data segment unusable; FS and GS have their base all the same. */
-function loadSegments(core: VmxCore, host64: boolean): void {
-  const { vmcs } = core;
-  const { state } = core.cpu;
+function loadSegments(t: Transfer): void {
+  const { f } = t;
+  const codeMode = f.let(f.select(isHost64(t), i32(AccessRights.LONG), i32(AccessRights.DEFAULT_BIG)));
   for (const { at, selector, base, limit, access } of HOST_SEGMENTS) {
-    const value = selector === NONE ? 0 : vmcs.get32(selector);
-    const mode = at === CODE_SEGMENT ? (host64 ? AccessRights.LONG : AccessRights.DEFAULT_BIG) : 0;
-    state.set32(at, value);
-    state.set32(at + 4, value === 0 ? access | UNUSABLE : access | mode);
-    state.set32(at + 8, limit);
-    if (base === NONE) clear(core, at + 16);
-    else vmcs.load(at + 16, base);
+    const value = selector === NONE ? i32(0) : f.let(t.field(selector));
+    const usable = at === CODE_SEGMENT ? f.or(codeMode, i32(access)) : i32(access);
+    t.setState(at, value);
+    t.setState(at + 4, f.select(value, usable, i32(access | UNUSABLE)));
+    t.setState(at + 8, i32(limit));
+    if (base === NONE) t.setState64(at + 16, i64(0));
+    else t.load(at + 16, base);
   }
-  vmcs.load(State.GDTR, Slot.HOST_GDTR_BASE);
-  state.set32(State.GDTR + 8, 0xffff);
-  vmcs.load(State.IDTR, Slot.HOST_IDTR_BASE);
-  state.set32(State.IDTR + 8, 0xffff);
+  t.load(State.GDTR, Slot.HOST_GDTR_BASE);
+  t.setState(State.GDTR + 8, i32(0xffff));
+  t.load(State.IDTR, Slot.HOST_IDTR_BASE);
+  t.setState(State.IDTR + 8, i32(0xffff));
 }
+
+/** SDM vol. 3, 28.5.3 and 28.5.5 */
+function loadInstructionState(t: Transfer): void {
+  t.load(State.RIP, Slot.HOST_RIP);
+  t.load(State.GPR + RSP * 8, Slot.HOST_RSP);
+  t.setRflags(i32(Number(Rflags.FIXED)));
+  t.setState(State.ACTIVITY, i32(0));
+  t.setState64(State.PENDING_DEBUG, i64(0));
+  t.setState(State.PENDING_EVENTS, t.f.and(t.state(State.PENDING_EVENTS), i32(~PENDING_MTF)));
+}
+
+/** What only moves values, in order */
+export const LOAD_HOST_STATE = [leaveGuestTranslation, loadControlRegisters, loadSegments, loadInstructionState];
 
 /** SDM vol. 3, 28.5.4: outside EPT, from host-physical memory */
 function loadHostPdptes(core: VmxCore): boolean {

@@ -1,11 +1,17 @@
 import { Cr0, Cr4, Efer } from '../arch/control-registers';
 import { hostPhysical } from '../memory/address';
+import { State } from '../memory/layout';
+import type { CpuState } from '../cpu/state';
 import { BEYOND_PHYSICAL } from './capabilities';
 import type { VmxCore } from './core';
 
+const PG = Number(BigInt.asIntN(32, Cr0.PG));
+const PAE = Number(Cr4.PAE);
+const LMA = Number(Efer.LMA);
+
 /** PAE paging: the processor holds four page-directory-pointer-table entries (SDM vol. 3, 4.4.1). */
-export const usesPdptes = (cr0: bigint, cr4: bigint, efer: bigint): boolean =>
-  (cr0 & Cr0.PG) !== 0n && (cr4 & Cr4.PAE) !== 0n && (efer & Efer.LMA) === 0n;
+export const usesPdptes = (state: CpuState): boolean =>
+  (state.get32(State.CR0) & PG) !== 0 && (state.get32(State.CR4) & PAE) !== 0 && (state.get32(State.EFER) & LMA) === 0;
 
 /** The page-directory-pointer table at CR3, read from host-physical memory */
 export const readPdptes = (core: VmxCore, cr3: bigint): bigint[] =>

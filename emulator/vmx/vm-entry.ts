@@ -12,16 +12,17 @@ import { AccessRights } from '../arch/segments';
 import type { InjectedEvent } from '../cpu/processor';
 import { hostPhysical } from '../memory/address';
 import { Segment, State } from '../memory/layout';
-import { EptControl } from '../memory/paging-context';
+import { i32, type Value } from '../wasm/expression';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
 import { EntryContext } from './entry-checks/context';
 import { EntryRules } from './entry-checks/groups';
 import { BASIC_RULES, Failed, msrRule, Refused, type EntryRule } from './entry-checks/phases';
 import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
-import { CR0_UNTOUCHED } from './host-state';
+import { loadCr0 } from './host-state';
 import { loadMsrArea } from './msr-areas';
 import { readPdptes, usesPdptes } from './pdptes';
+import type { Transfer } from './state-transfer';
 import { Slot } from './vmcs';
 import { leaveNonRoot } from './vm-exit';
 
@@ -29,11 +30,15 @@ const INTERRUPTIBILITY_MOV_SS = 2;
 const INTERRUPTIBILITY_NMI = 8;
 const PENDING_MTF = 8;
 /** Enabled breakpoint or single step: without either nothing is pending (SDM vol. 3, 27.7.3). */
-const PENDING_DEBUG_VALID = 0x5000n;
+const PENDING_DEBUG_VALID = 0x5000;
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const ACTIVE = 0;
 const RSP = 4;
 const HLT = 1;
+const DR7 = State.DR + 5 * 8;
+const CR0_PG = Number(BigInt.asIntN(32, Cr0.PG));
+const LMA = Number(Efer.LMA);
+const LME = Number(Efer.LME);
 
 /** How VMLAUNCH or VMRESUME ended. */
 export type EntryOutcome =
@@ -51,10 +56,11 @@ const failValid = (error: number): EntryOutcome => ({ kind: 'fail-valid', error 
 /** VM entries of one processor (SDM vol. 3, chapter 27), in the manual's phases. */
 export class VmEntry {
   private readonly context: EntryContext;
-  private readonly rules = new EntryRules();
+  private readonly rules: EntryRules;
 
   constructor(private readonly core: VmxCore) {
     this.context = new EntryContext(core);
+    this.rules = new EntryRules(this.context);
   }
 
   /** The current VMCS is valid; #UD, CPL and the pointer were checked. */
@@ -63,7 +69,7 @@ export class VmEntry {
     const refused = this.basicChecks(launch) ?? this.checkControlsAndHost();
     if (refused !== undefined) return failValid(refused);
     const nmiBlocked = (core.cpu.state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI) !== 0;
-    const failure = this.rules.guestFailure(this.context);
+    const failure = this.rules.guestFailure();
     if (failure) {
       const reason = Failed.guestState;
       this.report(failure, undefined, reason);
@@ -102,10 +108,10 @@ export class VmEntry {
 
   /** SDM vol. 3, 27.2: error numbers 7 and 8 */
   private checkControlsAndHost(): number | undefined {
-    this.context.load();
-    const control = this.rules.controlFailure(this.context);
+    this.rules.begin();
+    const control = this.rules.controlFailure();
     if (control) return this.refuse(control, Refused.controls);
-    const host = this.rules.hostFailure(this.context);
+    const host = this.rules.hostFailure();
     return host && this.refuse(host, Refused.hostState);
   }
 
@@ -141,79 +147,20 @@ export class VmEntry {
 
   /** SDM vol. 3, 27.3.2; address-range monitoring (27.3.3) is not implemented, so there is nothing to clear. */
   private loadGuestState(): void {
-    const { core } = this;
-    core.cpu.state.set32(State.VMX_ROOT, 0);
-    this.selectTranslation();
-    this.loadControlRegisters();
-    loadSegments(core);
-    this.loadInstructionState();
+    const { cpu, vmcs, transfers } = this.core;
+    transfers.loadGuest(vmcs.wasmAddress);
+    // Without VPIDs the mappings of VPID 0 go (SDM vol. 3, 29.4.3.1).
+    if (cpu.state.get32(State.VPID) === 0) cpu.tlb.flushVpid(0);
+    cpu.nextRip = cpu.state.rip;
     this.loadPdptes();
     this.loadNonRegisterState();
-  }
-
-  /** VPID, EPT pointer and TSC offset; without VPIDs the mappings of VPID 0 go (SDM vol. 3, 29.4.3.1). */
-  private selectTranslation(): void {
-    const { core, context } = this;
-    const { state, tlb } = core.cpu;
-    const vpid = context.secondary & Secondary.ENABLE_VPID ? core.vmcs.get32(Slot.VPID) & 0xffff : 0;
-    if (vpid === 0) tlb.flushVpid(0);
-    // Root operation has all of them at 0.
-    state.set32(State.VPID, vpid);
-    if (context.ept) {
-      core.vmcs.load(State.EPTP, Slot.EPT_POINTER);
-      state.set32(
-        State.EPT_CONTROLS,
-        (context.secondary & Secondary.MODE_BASED_EXECUTE_CONTROL ? EptControl.MODE_BASED_EXECUTE : 0) |
-          (context.secondary & Secondary.ENABLE_PML ? EptControl.PAGE_MODIFICATION_LOG : 0),
-      );
-    }
-    if (context.primary & Primary.USE_TSC_OFFSETTING) core.vmcs.load(State.TSC_OFFSET, Slot.TSC_OFFSET);
-  }
-
-  /** SDM vol. 3, 27.3.2.1 */
-  private loadControlRegisters(): void {
-    const { core, context } = this;
-    const { vmcs } = core;
-    const { state } = core.cpu;
-    state.cr0 = (state.cr0 & CR0_UNTOUCHED) | (context.cr0 & ~CR0_UNTOUCHED);
-    vmcs.load(State.CR3, Slot.GUEST_CR3);
-    state.cr4 = context.cr4;
-    if (context.entry & Entry.LOAD_DEBUG_CONTROLS) {
-      // Bits 12, 14 and 15 of DR7 are 0 and bit 10 is 1 whatever the field says.
-      state.set64(State.DR + 5 * 8, (vmcs.get64(Slot.GUEST_DR7) & ~0xd000n) | 0x400n);
-      state.set64(State.DEBUGCTL, vmcs.get64(Slot.GUEST_IA32_DEBUGCTL));
-    }
-    state.set64(State.SYSENTER_CS, BigInt(vmcs.get32(Slot.GUEST_IA32_SYSENTER_CS)));
-    vmcs.load(State.SYSENTER_ESP, Slot.GUEST_IA32_SYSENTER_ESP);
-    vmcs.load(State.SYSENTER_EIP, Slot.GUEST_IA32_SYSENTER_EIP);
-    state.efer = this.guestEfer();
-    if (context.entry & Entry.LOAD_PAT) vmcs.load(State.PAT, Slot.GUEST_IA32_PAT);
-  }
-
-  /** Without "load IA32_EFER": LMA by "IA-32e mode guest", LME equal to it when the guest pages. */
-  private guestEfer(): bigint {
-    const { core, context } = this;
-    if (context.entry & Entry.LOAD_EFER) return core.vmcs.get64(Slot.GUEST_IA32_EFER);
-    const { efer } = core.cpu.state;
-    if (context.longGuest) return efer | Efer.LMA | Efer.LME;
-    return efer & ~(context.cr0 & Cr0.PG ? Efer.LMA | Efer.LME : Efer.LMA);
-  }
-
-  /** SDM vol. 3, 27.3.2.3. RIP takes effect when the instruction ends. */
-  private loadInstructionState(): void {
-    const { cpu, vmcs } = this.core;
-    const rip = vmcs.get64(Slot.GUEST_RIP);
-    cpu.state.rip = rip;
-    cpu.nextRip = rip;
-    vmcs.load(State.GPR + RSP * 8, Slot.GUEST_RSP);
-    cpu.state.rflags = vmcs.get64(Slot.GUEST_RFLAGS);
   }
 
   /** SDM vol. 3, 27.3.2.4: from the fields with EPT, else from the table at CR3 */
   private loadPdptes(): void {
     const { core, context } = this;
     const { state } = core.cpu;
-    if (!usesPdptes(state.cr0, state.cr4, state.efer)) return;
+    if (!usesPdptes(state)) return;
     const table = context.ept ? GUEST_PDPTES.map((slot) => core.vmcs.get64(slot)) : readPdptes(core, state.cr3);
     table.forEach((entry, i) => state.set64(State.PDPTE + i * 8, entry));
   }
@@ -224,14 +171,17 @@ export class VmEntry {
     const { state } = core.cpu;
     const activity = core.vmcs.get32(Slot.GUEST_ACTIVITY_STATE);
     const interruptibility = core.vmcs.get32(Slot.GUEST_INTERRUPTIBILITY);
-    const vectoring = context.eventType >= 0 && context.eventType !== InterruptionType.OTHER_EVENT;
+    const { eventType } = context;
+    const vectoring = eventType >= 0 && eventType !== InterruptionType.OTHER_EVENT;
     state.set32(State.ACTIVITY, vectoring ? ACTIVE : activity);
     state.set32(State.INTERRUPTIBILITY, interruptibility);
     const lost = vectoring
-      ? context.eventType <= InterruptionType.HARDWARE_EXCEPTION || !(interruptibility & INTERRUPTIBILITY_MOV_SS)
+      ? eventType <= InterruptionType.HARDWARE_EXCEPTION || !(interruptibility & INTERRUPTIBILITY_MOV_SS)
       : activity > HLT;
-    const debug = core.vmcs.get64(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS);
-    state.set64(State.PENDING_DEBUG, lost || (debug & PENDING_DEBUG_VALID) === 0n ? 0n : debug);
+    // The checks leave no bit above 14.
+    const debug = core.vmcs.get32(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS);
+    state.set32(State.PENDING_DEBUG, lost || (debug & PENDING_DEBUG_VALID) === 0 ? 0 : debug);
+    state.set32(State.PENDING_DEBUG + 4, 0);
   }
 
   /** The VMX-preemption timer (SDM vol. 3, 26.5.1, 27.7.4); the first PAUSE begins a new loop (26.1.3). */
@@ -296,20 +246,73 @@ const isSoftwareEvent = (type: number): boolean =>
   type === InterruptionType.PRIVILEGED_SOFTWARE_EXCEPTION ||
   type === InterruptionType.SOFTWARE_EXCEPTION;
 
-/** SDM vol. 3, 27.3.2.2. CS is always usable; the bases of CS, SS, DS and ES have 32 bits. */
-function loadSegments(core: VmxCore): void {
-  const { vmcs } = core;
-  const { state } = core.cpu;
-  for (const { segment, selector, base, limit, access, state: at } of GUEST_SEGMENTS) {
-    const rights = vmcs.get32(access);
-    state.set32(at, vmcs.get32(selector) & 0xffff);
-    state.set32(at + 4, segment === Segment.CS ? rights & ~AccessRights.UNUSABLE : rights);
-    state.set32(at + 8, vmcs.get32(limit));
-    vmcs.load(at + 16, base);
-    if (segment < Segment.FS) state.set32(at + 20, 0);
-  }
-  vmcs.load(State.GDTR, Slot.GUEST_GDTR_BASE);
-  state.set32(State.GDTR + 8, vmcs.get32(Slot.GUEST_GDTR_LIMIT));
-  vmcs.load(State.IDTR, Slot.GUEST_IDTR_BASE);
-  state.set32(State.IDTR + 8, vmcs.get32(Slot.GUEST_IDTR_LIMIT));
+/** VPID, EPT pointer and TSC offset, which are 0 in root operation */
+function selectTranslation(t: Transfer): void {
+  const { f } = t;
+  const primary = f.let(t.field(Slot.PRIMARY_PROCESSOR_CONTROLS));
+  const activated = f.and(primary, i32(Primary.ACTIVATE_SECONDARY_CONTROLS));
+  const secondary = f.let(f.select(activated, t.field(Slot.SECONDARY_PROCESSOR_CONTROLS), i32(0)));
+  t.setState(State.VMX_ROOT, i32(0));
+  t.when(secondary, Secondary.ENABLE_VPID, () => t.setState(State.VPID, t.selector(Slot.VPID)));
+  t.when(secondary, Secondary.ENABLE_EPT, () => t.load(State.EPTP, Slot.EPT_POINTER));
+  t.when(primary, Primary.USE_TSC_OFFSETTING, () => t.load(State.TSC_OFFSET, Slot.TSC_OFFSET));
 }
+
+/** SDM vol. 3, 27.3.2.1 */
+function loadControlRegisters(t: Transfer): void {
+  const { f } = t;
+  const controls = f.let(t.field(Slot.ENTRY_CONTROLS));
+  loadCr0(t, Slot.GUEST_CR0);
+  t.load(State.CR3, Slot.GUEST_CR3);
+  t.load(State.CR4, Slot.GUEST_CR4);
+  t.when(controls, Entry.LOAD_DEBUG_CONTROLS, () => {
+    t.load(DR7, Slot.GUEST_DR7);
+    // Bits 12, 14 and 15 of DR7 are 0 and bit 10 is 1 whatever the field says.
+    t.setState(DR7, f.or(f.and(t.state(DR7), i32(~0xd000)), i32(0x400)));
+    t.load(State.DEBUGCTL, Slot.GUEST_IA32_DEBUGCTL);
+  });
+  t.setState64(State.SYSENTER_CS, t.field(Slot.GUEST_IA32_SYSENTER_CS));
+  t.load(State.SYSENTER_ESP, Slot.GUEST_IA32_SYSENTER_ESP);
+  t.load(State.SYSENTER_EIP, Slot.GUEST_IA32_SYSENTER_EIP);
+  f.if(f.and(controls, i32(Entry.LOAD_EFER)));
+  t.load(State.EFER, Slot.GUEST_IA32_EFER);
+  f.else();
+  t.setState(State.EFER, guestEfer(t, controls));
+  f.end();
+  t.when(controls, Entry.LOAD_PAT, () => t.load(State.PAT, Slot.GUEST_IA32_PAT));
+}
+
+/** Without "load IA32_EFER": LMA by "IA-32e mode guest", LME equal to it when the guest pages. */
+function guestEfer(t: Transfer, controls: Value): Value {
+  const { f } = t;
+  const efer = f.let(t.state(State.EFER));
+  const paging = f.and(t.field(Slot.GUEST_CR0), i32(CR0_PG));
+  const legacy = f.and(efer, f.select(paging, i32(~(LMA | LME)), i32(~LMA)));
+  return f.select(f.and(controls, i32(Entry.IA32E_MODE_GUEST)), f.or(efer, i32(LMA | LME)), legacy);
+}
+
+/** SDM vol. 3, 27.3.2.2. CS is always usable; the bases of CS, SS, DS and ES have 32 bits. */
+function loadSegments(t: Transfer): void {
+  for (const { segment, selector, base, limit, access, state: at } of GUEST_SEGMENTS) {
+    const rights = t.field(access);
+    t.setState(at, t.selector(selector));
+    t.setState(at + 4, segment === Segment.CS ? t.f.and(rights, i32(~AccessRights.UNUSABLE)) : rights);
+    t.load32(at + 8, limit);
+    if (segment < Segment.FS) t.setState64(at + 16, t.field(base));
+    else t.load(at + 16, base);
+  }
+  t.load(State.GDTR, Slot.GUEST_GDTR_BASE);
+  t.load32(State.GDTR + 8, Slot.GUEST_GDTR_LIMIT);
+  t.load(State.IDTR, Slot.GUEST_IDTR_BASE);
+  t.load32(State.IDTR + 8, Slot.GUEST_IDTR_LIMIT);
+}
+
+/** SDM vol. 3, 27.3.2.3 */
+function loadInstructionState(t: Transfer): void {
+  t.load(State.RIP, Slot.GUEST_RIP);
+  t.load(State.GPR + RSP * 8, Slot.GUEST_RSP);
+  t.setRflags(t.field(Slot.GUEST_RFLAGS));
+}
+
+/** What of loading guest state only moves values, in order */
+export const LOAD_GUEST_STATE = [selectTranslation, loadControlRegisters, loadSegments, loadInstructionState];

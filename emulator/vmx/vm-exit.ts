@@ -4,16 +4,19 @@ import { Rflags } from '../arch/flags';
 import { guestPhysical, hostPhysical, linear } from '../memory/address';
 import { Segment, State } from '../memory/layout';
 import type { VmExitRecord } from '../cpu/taps';
+import { i32 } from '../wasm/expression';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
 import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
 import { blocksNmiAfterExit, loadHostState } from './host-state';
 import { loadMsrArea, storeMsrArea } from './msr-areas';
 import { usesPdptes } from './pdptes';
+import type { Transfer } from './state-transfer';
 import { Slot } from './vmcs';
 
 const RSP = 4;
 const EFER_LMA = Number(Efer.LMA);
+const RF = Number(Rflags.RF);
 
 /** VMX-abort indicators (SDM vol. 3, 28.7) */
 export const VmxAbort = {
@@ -47,7 +50,7 @@ export function vmExit(core: VmxCore): void {
 export function leaveNonRoot(core: VmxCore, nmiBlocked: boolean): void {
   const { cpu, vmcs } = core;
   const host64 = (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.HOST_ADDRESS_SPACE_SIZE) !== 0;
-  if (!host64 && (cpu.state.efer & Efer.LMA) !== 0n) return vmxAbort(core, VmxAbort.HOST_NOT_64_BIT);
+  if (!host64 && cpu.state.get32(State.EFER) & EFER_LMA) return vmxAbort(core, VmxAbort.HOST_NOT_64_BIT);
   if (!loadHostState(core, nmiBlocked)) return vmxAbort(core, VmxAbort.HOST_PDPTES);
   if (loadMsrArea(core, vmcs.get64(Slot.EXIT_MSR_LOAD_ADDRESS), vmcs.get32(Slot.EXIT_MSR_LOAD_COUNT)) !== 0)
     return vmxAbort(core, VmxAbort.LOADING_HOST_MSRS);
@@ -78,75 +81,82 @@ function recordInformation(core: VmxCore): void {
 
 /** Phase 2 (SDM vol. 3, 28.3): the guest-state area. */
 function saveGuestState(core: VmxCore): void {
-  saveControlRegisters(core);
-  saveSegments(core);
-  saveInstructionState(core);
-  saveNonRegisterState(core);
+  core.transfers.saveGuest(core.vmcs.wasmAddress);
+  saveResumeFlag(core);
+  saveTimer(core);
+  savePdptes(core);
 }
 
 /** SDM vol. 3, 28.3.1 */
-function saveControlRegisters(core: VmxCore): void {
-  const { vmcs } = core;
-  const { state } = core.cpu;
-  const controls = vmcs.get32(Slot.EXIT_CONTROLS);
-  vmcs.save(Slot.GUEST_CR0, State.CR0);
-  vmcs.save(Slot.GUEST_CR3, State.CR3);
-  vmcs.save(Slot.GUEST_CR4, State.CR4);
-  vmcs.set32(Slot.GUEST_IA32_SYSENTER_CS, state.get32(State.SYSENTER_CS));
-  vmcs.save(Slot.GUEST_IA32_SYSENTER_ESP, State.SYSENTER_ESP);
-  vmcs.save(Slot.GUEST_IA32_SYSENTER_EIP, State.SYSENTER_EIP);
-  if (controls & Exit.SAVE_DEBUG_CONTROLS) {
-    vmcs.save(Slot.GUEST_DR7, State.DR + 5 * 8);
-    vmcs.save(Slot.GUEST_IA32_DEBUGCTL, State.DEBUGCTL);
-  }
-  if (controls & Exit.SAVE_PAT) vmcs.save(Slot.GUEST_IA32_PAT, State.PAT);
-  if (controls & Exit.SAVE_EFER) vmcs.save(Slot.GUEST_IA32_EFER, State.EFER);
+function saveControlRegisters(t: Transfer): void {
+  const { f } = t;
+  const controls = f.let(t.field(Slot.EXIT_CONTROLS));
+  t.save(Slot.GUEST_CR0, State.CR0);
+  t.save(Slot.GUEST_CR3, State.CR3);
+  t.save(Slot.GUEST_CR4, State.CR4);
+  t.save32(Slot.GUEST_IA32_SYSENTER_CS, State.SYSENTER_CS);
+  t.save(Slot.GUEST_IA32_SYSENTER_ESP, State.SYSENTER_ESP);
+  t.save(Slot.GUEST_IA32_SYSENTER_EIP, State.SYSENTER_EIP);
+  t.when(controls, Exit.SAVE_DEBUG_CONTROLS, () => {
+    t.save(Slot.GUEST_DR7, State.DR + 5 * 8);
+    t.save(Slot.GUEST_IA32_DEBUGCTL, State.DEBUGCTL);
+  });
+  t.when(controls, Exit.SAVE_PAT, () => t.save(Slot.GUEST_IA32_PAT, State.PAT));
+  t.when(controls, Exit.SAVE_EFER, () => t.save(Slot.GUEST_IA32_EFER, State.EFER));
   // IA32_VMX_MISC bit 5: "IA-32e mode guest" follows EFER.LMA.
-  const entry = vmcs.get32(Slot.ENTRY_CONTROLS) & ~Entry.IA32E_MODE_GUEST;
-  const long = (state.get32(State.EFER) & EFER_LMA) !== 0;
-  vmcs.set32(Slot.ENTRY_CONTROLS, long ? entry | Entry.IA32E_MODE_GUEST : entry);
+  const entry = f.and(t.field(Slot.ENTRY_CONTROLS), i32(~Entry.IA32E_MODE_GUEST));
+  const long = f.and(t.state(State.EFER), i32(EFER_LMA));
+  t.setField(Slot.ENTRY_CONTROLS, f.or(entry, f.select(long, i32(Entry.IA32E_MODE_GUEST), i32(0))));
 }
 
 /** SDM vol. 3, 28.3.2 */
-function saveSegments(core: VmxCore): void {
-  const { vmcs } = core;
-  const { state } = core.cpu;
+function saveSegments(t: Transfer): void {
   for (const { selector, base, limit, access, state: at } of GUEST_SEGMENTS) {
-    vmcs.set32(selector, state.get32(at) & 0xffff);
-    vmcs.set32(access, state.get32(at + 4));
-    vmcs.set32(limit, state.get32(at + 8));
-    vmcs.save(base, at + 16);
+    t.setField(selector, t.f.and(t.state(at), i32(0xffff)));
+    t.save32(access, at + 4);
+    t.save32(limit, at + 8);
+    t.save(base, at + 16);
   }
-  vmcs.save(Slot.GUEST_GDTR_BASE, State.GDTR);
-  vmcs.set32(Slot.GUEST_GDTR_LIMIT, state.get32(State.GDTR + 8));
-  vmcs.save(Slot.GUEST_IDTR_BASE, State.IDTR);
-  vmcs.set32(Slot.GUEST_IDTR_LIMIT, state.get32(State.IDTR + 8));
+  t.save(Slot.GUEST_GDTR_BASE, State.GDTR);
+  t.save32(Slot.GUEST_GDTR_LIMIT, State.GDTR + 8);
+  t.save(Slot.GUEST_IDTR_BASE, State.IDTR);
+  t.save32(Slot.GUEST_IDTR_LIMIT, State.IDTR + 8);
 }
 
-/** SDM vol. 3, 28.3.3 */
-function saveInstructionState(core: VmxCore): void {
-  const { vmcs, exit } = core;
-  const { state } = core.cpu;
-  vmcs.save(Slot.GUEST_RIP, State.RIP);
-  vmcs.save(Slot.GUEST_RSP, State.GPR + RSP * 8);
-  let flags = state.rflags;
-  if (exit.resumeFlag === 'clear') flags &= ~Rflags.RF;
-  else if (exit.resumeFlag === 'set') flags |= Rflags.RF;
-  vmcs.set64(Slot.GUEST_RFLAGS, flags);
+/** SDM vol. 3, 28.3.3; RF follows */
+function saveInstructionState(t: Transfer): void {
+  t.save(Slot.GUEST_RIP, State.RIP);
+  t.save(Slot.GUEST_RSP, State.GPR + RSP * 8);
+  t.setField(Slot.GUEST_RFLAGS, t.rflags());
+  t.setField(Slot.GUEST_RFLAGS + 4, i32(0));
 }
 
-/** SDM vol. 3, 28.3.4 */
-function saveNonRegisterState(core: VmxCore): void {
+function saveResumeFlag({ vmcs, exit }: VmxCore): void {
+  if (exit.resumeFlag === 'keep') return;
+  const flags = vmcs.get32(Slot.GUEST_RFLAGS);
+  vmcs.set32(Slot.GUEST_RFLAGS, exit.resumeFlag === 'set' ? flags | RF : flags & ~RF);
+}
+
+/** SDM vol. 3, 28.3.4; timer and PDPTEs follow */
+function saveNonRegisterState(t: Transfer): void {
+  t.save32(Slot.GUEST_ACTIVITY_STATE, State.ACTIVITY);
+  t.save32(Slot.GUEST_INTERRUPTIBILITY, State.INTERRUPTIBILITY);
+  t.save(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS, State.PENDING_DEBUG);
+}
+
+function saveTimer(core: VmxCore): void {
   const { vmcs } = core;
-  const { state } = core.cpu;
-  vmcs.set32(Slot.GUEST_ACTIVITY_STATE, state.get32(State.ACTIVITY));
-  vmcs.set32(Slot.GUEST_INTERRUPTIBILITY, state.get32(State.INTERRUPTIBILITY));
-  vmcs.save(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS, State.PENDING_DEBUG);
   if (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.SAVE_PREEMPTION_TIMER)
     vmcs.set32(Slot.PREEMPTION_TIMER_VALUE, preemptionTimerValue(core));
-  if (core.secondaryControls & Secondary.ENABLE_EPT && usesPdptes(state.cr0, state.cr4, state.efer))
-    GUEST_PDPTES.forEach((slot, i) => vmcs.save(slot, State.PDPTE + i * 8));
 }
+
+function savePdptes(core: VmxCore): void {
+  if (core.secondaryControls & Secondary.ENABLE_EPT && usesPdptes(core.cpu.state))
+    GUEST_PDPTES.forEach((slot, i) => core.vmcs.save(slot, State.PDPTE + i * 8));
+}
+
+/** What of phase 2 only moves values, in order */
+export const SAVE_GUEST_STATE = [saveControlRegisters, saveSegments, saveInstructionState, saveNonRegisterState];
 
 /** What is left of the VMX-preemption timer (SDM vol. 3, 26.5.1): counted in changes of a bit of the TSC. */
 function preemptionTimerValue(core: VmxCore): number {

@@ -38,6 +38,9 @@ export const Slot = Object.fromEntries(VMCS_FIELD_SYMBOLS.map((symbol, i) => [sy
   readonly [K in VmcsFieldSymbol]: number;
 };
 
+/** Bytes of a region that hold something */
+export const VMCS_DATA_SIZE = FIRST_SLOT + VMCS_FIELD_SYMBOLS.length * SLOT_SIZE;
+
 /** Offsets by encoding, 0 where this processor has no such field. "High" encodings of 64-bit fields point 4 further. */
 const offsetByEncoding = new Uint16Array(0x8000);
 for (const symbol of VMCS_FIELD_SYMBOLS) {
@@ -130,6 +133,11 @@ export class Vmcs {
     return this.view.getUint32(this.base + REVISION, true) >>> 31 === 1;
   }
 
+  /** wasm address of the region, for generated code; only while `valid` */
+  get wasmAddress(): number {
+    return this.base;
+  }
+
   get launched(): boolean {
     return this.view.getUint32(this.base + LAUNCH_STATE, true) === LaunchState.LAUNCHED;
   }
@@ -149,6 +157,11 @@ export class Vmcs {
 
   set32(slot: number, value: number): void {
     this.view.setUint32(this.base + slot, value >>> 0, true);
+  }
+
+  /** Bits 63:32 of a field of 64 bits: unsigned */
+  high32(slot: number): number {
+    return this.view.getUint32(this.base + slot + 4, true);
   }
 
   get64(slot: number): bigint {
@@ -172,25 +185,6 @@ export class Vmcs {
     const from = (this.base + slot) >>> 2;
     this.words[at] = this.words[from] ?? 0;
     this.words[at + 1] = this.words[from + 1] ?? 0;
-  }
-
-  /** Whether the slots hold these values, low and high half of each */
-  equal(slots: readonly number[], values: Int32Array): boolean {
-    const { words, base } = this;
-    for (let i = 0; i < slots.length; i++) {
-      const at = (base + (slots[i] ?? 0)) >>> 2;
-      if (words[at] !== values[i * 2] || words[at + 1] !== values[i * 2 + 1]) return false;
-    }
-    return true;
-  }
-
-  copy(slots: readonly number[], values: Int32Array): void {
-    const { words, base } = this;
-    slots.forEach((slot, i) => {
-      const at = (base + slot) >>> 2;
-      values[i * 2] = words[at] ?? 0;
-      values[i * 2 + 1] = words[at + 1] ?? 0;
-    });
   }
 
   /** VMREAD: `offset` from `vmcsFieldOffset`, not 0 */

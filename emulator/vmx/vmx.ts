@@ -1,21 +1,26 @@
 import { Pin, Primary, Secondary } from '../arch/controls';
 import { ExitReason } from '../arch/exit-reasons';
-import { interruptionInformation } from '../arch/interruption';
+import { interruptionInformation, interruptionType, interruptionVector } from '../arch/interruption';
 import { Boundary, ExitKind, type EptFault, type Processor, type Virtualization } from '../cpu/processor';
 import type { Instruction } from '../isa/instruction';
 import { State } from '../memory/layout';
 import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
-import { VmxCore, type MsrAccess } from './core';
-import { eptFaultExit, raisesVirtualizationException } from './ept-faults';
+import { savedResumeFlag, VmxCore, type MsrAccess } from './core';
 import { boundaryExit, exceptionExit } from './event-exits';
+import { LOAD_HOST_STATE } from './host-state';
 import { INSTRUCTION_EXITS } from './instruction-exits';
-import { VmcsLog } from './page-modification-log';
 import { Slot } from './vmcs';
-import { VmEntry } from './vm-entry';
-import { vmExit } from './vm-exit';
+import { createTransfers, type TransferPhases } from './state-transfer';
+import { LOAD_GUEST_STATE, VmEntry } from './vm-entry';
+import { SAVE_GUEST_STATE, vmExit } from './vm-exit';
 
 const NEVER = 0xffff_ffff_ffff_ffffn;
 const INTERRUPTIBILITY_NMI = 8;
+const TRANSFERS: TransferPhases = {
+  saveGuest: SAVE_GUEST_STATE,
+  loadGuest: LOAD_GUEST_STATE,
+  loadHost: LOAD_HOST_STATE,
+};
 
 /** VT-x of one processor: where the processor's flow meets VMX non-root operation. */
 export class Vmx implements Virtualization {
@@ -24,9 +29,8 @@ export class Vmx implements Virtualization {
   readonly entry: VmEntry;
 
   constructor(cpu: Processor, msrs: MsrAccess) {
-    this.core = new VmxCore(cpu, msrs);
+    this.core = new VmxCore(cpu, msrs, createTransfers(cpu.physical.memory, TRANSFERS));
     this.entry = new VmEntry(this.core);
-    cpu.walker.ept.log = new VmcsLog(this.core);
   }
 
   get nonRoot(): boolean {
@@ -78,11 +82,18 @@ export class Vmx implements Virtualization {
     return boundaryExit(this.core, point) ? this.exit() : ExitKind.None;
   }
 
+  /** SDM vol. 3, 28.2.1: the linear address counts when the qualification says so. */
   eptFault(fault: EptFault): ExitKind {
     if (!this.nonRoot) return ExitKind.None;
+    const { delivery } = this.core;
     this.core.current();
-    if (raisesVirtualizationException(this.core, fault)) return ExitKind.VirtualizationException;
-    eptFaultExit(this.core, fault);
+    const reason = fault.misconfiguration ? ExitReason.EPT_MISCONFIGURATION : ExitReason.EPT_VIOLATION;
+    const exit = this.core.exit.reset(reason, fault.misconfiguration ? 0n : fault.qualification);
+    exit.guestPhysical = fault.guestPhysical;
+    exit.guestLinear = fault.linear ?? 0n;
+    exit.resumeFlag = delivery.active
+      ? savedResumeFlag(interruptionType(delivery.information), interruptionVector(delivery.information))
+      : 'set';
     return this.exit();
   }
 

@@ -58,6 +58,11 @@ describe('command line', () => {
       [['run', 'a', 'b'], /"b"/],
       [['run', 'a', '--fast'], /unknown option "--fast"/],
       [['run', 'a', '--max-instructions', 'many'], /--max-instructions needs a whole number.*"many"/],
+      [['run', 'a', '--append'], /--append needs a value/],
+      [['run', 'a', '--module', '=b'], /--module needs FILE/],
+      [['run', 'a', '--json', '--serial'], /exclude each other/],
+      [['run', image('good.elf', endWith(0)), '--boot', 'pxe'], /boot must be one of/],
+      [['run', image('good.elf', endWith(0)), '--memory', '0'], /memory must be/],
       [['run', path.join(folder, 'none.elf')], /none\.elf: there is no such file/],
       [['run', folder], /has no undervisor\.json/],
       [['dap', '--port'], /--port needs/],
@@ -87,10 +92,22 @@ describe('command line', () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     assert.deepEqual(
       rows.map(({ kind }) => kind),
-      ['end'],
+      ['boot', 'end'],
     );
-    assert.equal(rows[0]?.outcome, 'success');
-    assert.equal(typeof rows[0]?.instructions, 'number');
+    assert.equal(rows[0]?.protocol, 'pvh');
+    assert.equal(rows[1]?.outcome, 'success');
+    assert.equal(rows[1]?.qemuStatus, 1);
+    assert.equal(typeof rows[1]?.instructions, 'number');
+  }).timeout(60_000);
+
+  it('prints only the serial port with --serial, and ends as QEMU with --exit-status', async () => {
+    // mov dx, 3f8h; mov al, 'A'; out dx, al; mov al, 0ah; out dx, al; out 0e9h, al
+    const print = [0x66, 0xba, 0xf8, 3, 0xb0, 0x41, 0xee, 0xb0, 10, 0xee, 0xe6, 0xe9];
+    const program = image('serial.elf', [...print, ...endWith(3)]);
+    assert.deepEqual(await run('run', program, '--serial', '--exit-status'), { code: 7, out: 'A\n', err: '' });
+    const halted = await run('run', image('halt.elf', [0xfa, 0xf4]), '--serial', '--exit-status');
+    assert.equal(halted.code, 4);
+    assert.match(halted.err, /Halted for ever/);
   }).timeout(60_000);
 
   it('ends quietly when its reader goes away', async () => {

@@ -58,6 +58,7 @@ export class StillContext implements Context {
 
 /** A scripted machine for unit tests of the adapter: each `run` takes the next step of the script. */
 export class StillMachine implements Machine {
+  readonly boot = { protocol: 'pvh', reason: 'a script has no image' } as const;
   readonly configuration: MachineConfiguration = {
     memory: 1,
     kernel: { name: 'none', bytes: new Uint8Array() },
@@ -92,6 +93,9 @@ export class StillMachine implements Machine {
     return () => undefined;
   }
   onSerial(): () => void {
+    return () => undefined;
+  }
+  onDebugConsole(): () => void {
     return () => undefined;
   }
   serialInput(): void {}

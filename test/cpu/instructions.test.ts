@@ -153,7 +153,25 @@ describe('model-specific registers and CPUID', () => {
     assert.equal(wrmsr(long(), 0x277, 0x0202020202020202n), false, 'PAT type 2');
     assert.equal(wrmsr(long(), 0x201, 0x400n), false, 'MTRR mask reserved bit');
     assert.equal(wrmsr(long(), 0xfe, 0n), false, 'MTRRCAP is read-only');
-    assert.equal(wrmsr(long(), 0x1b, 0xfee00c00n), false, 'no x2APIC');
+  });
+
+  it('goes through the modes of the local APIC by IA32_APIC_BASE as the manual allows', () => {
+    const values = { disabled: 0x100n, invalid: 0x500n, xapic: 0x900n, x2apic: 0xd00n } as const;
+    const base = 0xfee00000n;
+    const path = (...modes: (keyof typeof values)[]): boolean[] => {
+      const b = long();
+      assert.equal(rdmsr(b, 0x1b), base | 0x900n);
+      return modes.map((mode) => wrmsr(b, 0x1b, base | values[mode]));
+    };
+    assert.deepEqual(path('xapic', 'x2apic', 'x2apic', 'xapic'), [true, true, true, false]);
+    assert.deepEqual(path('x2apic', 'invalid', 'disabled', 'x2apic', 'xapic'), [true, false, true, false, true]);
+    assert.deepEqual(path('invalid', 'disabled', 'disabled', 'invalid'), [false, true, true, false]);
+    for (const bit of [0n, 7n, 9n, 39n, 63n])
+      assert.equal(wrmsr(long(), 0x1b, base | 0x900n | (1n << bit)), false, `${bit}`);
+    const b = long();
+    assert.equal(wrmsr(b, 0x1b, 0xfed00800n), true);
+    assert.equal(rdmsr(b, 0x1b), 0xfed00800n, 'the base moves; the BSP flag is read/write');
+    assert.equal(rdmsr(b, 0x802), undefined, 'no x2APIC register in xAPIC mode');
   });
 
   it('keeps what is written', () => {

@@ -21,7 +21,7 @@ const QUALIFICATIONS: Readonly<Record<string, bigint>> = {
 };
 
 const brokenRows = (bench: VmxBench): string[] => {
-  const context = new EntryContext(bench.vmx.core).load();
+  const context = new EntryContext(bench.vmx.core);
   return ENTRY_CHECKS.filter((row) => !row.holds(context)).map((row) => row.id);
 };
 

@@ -9,18 +9,7 @@ import {
 } from '../../emulator/vmx/entry-checks';
 import { ExitKind } from '../../emulator/cpu/processor';
 import { instruction, VmxBench } from './bench';
-
-/** A generator with 32 bits of state (mulberry32), so that a failure can be repeated from its seed. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = state;
-    value = Math.imul(value ^ (value >>> 15), value | 1);
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61);
-    return (value ^ (value >>> 14)) >>> 0;
-  };
-}
+import { random } from './random';
 
 const ENTRIES = 2000;
 const seed = Number(process.env.SEED ?? Date.now() & 0x7fff_ffff);
@@ -40,7 +29,7 @@ function mutate(bench: VmxBench, next: () => number): void {
 
 /** What the rules say about the VMCS as it is. */
 function predicted(bench: VmxBench): string {
-  const context = new EntryContext(bench.vmx.core).load();
+  const context = new EntryContext(bench.vmx.core);
   if (firstFailure(CONTROL_CHECKS, context)) return 'fail 7';
   if (firstFailure(HOST_STATE_CHECKS, context)) return 'fail 8';
   return firstFailure(GUEST_STATE_CHECKS, context) ? 'exit 33' : 'enters';

@@ -1,21 +1,43 @@
+import type { CpuState } from '../../cpu/state';
 import { RAM_BASE } from '../../memory/layout';
 import type { MachineMemory } from '../../memory/machine-memory';
-import type { CpuState } from '../../cpu/state';
-import type { MachineConfiguration } from '../api';
-import { enterKernel } from './entry-state';
-import { loadKernel } from './kernel';
+import type { BootProtocol, BootReport, MachineConfiguration } from '../api';
+import { chooseProtocol } from './choice';
+import { bootPlainElf, bootPvh } from './elf';
+import { enter } from './entry-state';
 import { MemoryPlan } from './memory-plan';
-import { placeStartInfo } from './start-info';
+import { bootMultiboot } from './multiboot';
+import { bootMultiboot2 } from './multiboot2';
+import { bootRaw } from './raw';
+import type { BootRequest, Entry, RootPointer } from './request';
+
+const PROTOCOLS: Readonly<Record<BootProtocol, (request: BootRequest) => Entry>> = {
+  pvh: bootPvh,
+  multiboot2: bootMultiboot2,
+  multiboot: bootMultiboot,
+  elf: bootPlainElf,
+  raw: bootRaw,
+};
+
+const NO_ACPI: RootPointer = { address: 0, bytes: new Uint8Array() };
 
 /**
- * Loads the kernel, its modules and the start info into RAM and puts the processor at the entry point.
+ * Loads the kernel, its modules and the information that its boot protocol hands over, and puts the processor at the
+ * entry point.
  * @param state the boot processor, after reset
  * @throws MachineError when the configuration or an image cannot be loaded; nothing runs then
  */
-export function boot(configuration: MachineConfiguration, memory: MachineMemory, state: CpuState): void {
+export function boot(
+  configuration: MachineConfiguration,
+  memory: MachineMemory,
+  state: CpuState,
+  rsdp: RootPointer = NO_ACPI,
+): BootReport {
+  const { kernel, modules, commandLine } = configuration;
   const ram = memory.u8.subarray(RAM_BASE, RAM_BASE + memory.ramSize);
   const plan = new MemoryPlan(memory.ramSize);
-  const kernel = loadKernel(configuration.kernel, plan, ram);
-  const startInfo = placeStartInfo(plan, ram, configuration.modules, configuration.commandLine);
-  enterKernel(kernel, startInfo, state, plan, ram);
+  const report = chooseProtocol(kernel, configuration.boot ?? 'auto');
+  const request = { kernel, modules, commandLine, raw: configuration.raw ?? {}, plan, ram, rsdp };
+  enter(PROTOCOLS[report.protocol](request), state, plan, ram);
+  return report;
 }

@@ -2,9 +2,11 @@ import { AccessRights } from '../../arch/segments';
 import { Cr0, Cr4, Efer } from '../../arch/control-registers';
 import type { CpuState, SegmentRegister } from '../../cpu/state';
 import { Segment, State } from '../../memory/layout';
-import type { LoadedKernel } from './kernel';
 import type { MemoryPlan } from './memory-plan';
+import type { Entry } from './request';
 
+const GPR_RAX = 0;
+const GPR_RDX = 2;
 const GPR_RBX = 3;
 const GPR_RSP = 4;
 const GPR_RDI = 7;
@@ -25,6 +27,10 @@ const CODE32 = CODE_TYPE | COMMON | AccessRights.DEFAULT_BIG;
 const CODE64 = CODE_TYPE | COMMON | AccessRights.LONG;
 const DATA32 = DATA_TYPE | COMMON | AccessRights.DEFAULT_BIG;
 
+const CODE16 = CODE_TYPE | AccessRights.CODE_OR_DATA | AccessRights.PRESENT;
+const DATA16 = DATA_TYPE | AccessRights.CODE_OR_DATA | AccessRights.PRESENT;
+const DATA_SEGMENTS = [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS] as const;
+
 const CODE_SELECTOR = 0x08;
 const DATA_SELECTOR = 0x10;
 const TSS_SELECTOR = 0x18;
@@ -34,33 +40,36 @@ const DESCRIPTOR_CODE64 = 0x00af9b000000ffffn;
 const DESCRIPTOR_DATA = 0x00cf93000000ffffn;
 
 /**
- * Puts the processor at the image's entry point. All start with interrupts off and every register that is not named
- * here zero.
- * - `pvh`: 32-bit protected mode without paging, flat segments, EBX = physical address of hvm_start_info
- *   (Xen, "x86/HVM direct boot ABI"). No GDT and no stack.
- * - `elf32`: the same, with a GDT in memory, EDI = start info as well, and a 16 KiB stack.
- * - `elf64`: 64-bit mode, a GDT in memory, the first 4 GiB mapped to themselves (2 MiB pages, writable, executable),
- *   RDI = start info, RSP = top of a 16 KiB stack in low memory.
+ * Puts the processor at an entry point, with interrupts off.
+ * - `real`: real mode, CS:IP with CS = 0 when that reaches it, all other segments 0.
+ * - `flat`: 32-bit protected mode without paging, flat segments; with `stack` a GDT and a 16 KiB stack in memory.
+ * - `long`: 64-bit mode, a GDT in memory, the first 4 GiB mapped to themselves (2 MiB pages, writable, executable),
+ *   RSP = top of a 16 KiB stack in low memory.
  */
-export function enterKernel(
-  kernel: LoadedKernel,
-  startInfo: number,
-  state: CpuState,
-  plan: MemoryPlan,
-  ram: Uint8Array,
-): void {
-  const long = kernel.protocol === 'elf64';
+export function enter(entry: Entry, state: CpuState, plan: MemoryPlan, ram: Uint8Array): void {
+  const long = entry.mode === 'long';
   for (let i = 0; i < 16; i++) state.setGpr(i, 0n);
-  state.rip = kernel.entry;
+  const { rax = 0, rbx = 0, rdx = 0, rdi = 0 } = entry.registers;
+  for (const [number, value] of [
+    [GPR_RAX, rax],
+    [GPR_RBX, rbx],
+    [GPR_RDX, rdx],
+    [GPR_RDI, rdi],
+  ] as const) {
+    state.setGpr(number, BigInt(value));
+  }
+  state.rip = entry.address;
   state.rflags = 0n;
-  state.setGpr(GPR_RBX, BigInt(startInfo));
-  state.cr0 = Cr0.PE | Cr0.ET;
   state.cr3 = 0n;
   state.cr4 = 0n;
   state.efer = 0n;
-
+  if (entry.mode === 'real') {
+    enterRealMode(entry.address, state);
+    return;
+  }
+  state.cr0 = Cr0.PE | Cr0.ET;
   const data = flat(DATA_SELECTOR, DATA32);
-  for (const segment of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) state.setSegment(segment, data);
+  for (const segment of DATA_SEGMENTS) state.setSegment(segment, data);
   state.setSegment(Segment.CS, flat(CODE_SELECTOR, long ? CODE64 : CODE32));
   state.setSegment(Segment.LDTR, { selector: 0, access: AccessRights.UNUSABLE, limit: 0, base: 0n });
   state.setSegment(Segment.TR, {
@@ -69,9 +78,8 @@ export function enterKernel(
     limit: 0x67,
     base: 0n,
   });
-  if (kernel.protocol === 'pvh') return;
+  if (!entry.stack) return;
 
-  state.setGpr(GPR_RDI, BigInt(startInfo));
   state.setGpr(GPR_RSP, BigInt(plan.allocate('the boot stack', STACK_SIZE, PAGE) + STACK_SIZE));
   placeDescriptors(state, plan, ram, long);
   if (!long) return;
@@ -79,6 +87,16 @@ export function enterKernel(
   state.cr4 = Cr4.PAE;
   state.efer = Efer.LME | Efer.LMA;
   state.cr0 = Cr0.PE | Cr0.ET | Cr0.PG;
+}
+
+/** Reset has left the descriptor tables and the shadows of the segments as real mode wants them. */
+function enterRealMode(address: bigint, state: CpuState): void {
+  const base = address > 0xffffn ? (address - 0xffffn + 15n) & ~15n : 0n;
+  state.cr0 = Cr0.ET;
+  state.rip = address - base;
+  const segment = (access: number, at: bigint) => ({ selector: Number(at >> 4n), access, limit: 0xffff, base: at });
+  for (const one of DATA_SEGMENTS) state.setSegment(one, segment(DATA16, 0n));
+  state.setSegment(Segment.CS, segment(CODE16, base));
 }
 
 const flat = (selector: number, access: number): SegmentRegister => ({

@@ -1,4 +1,5 @@
 import { MachineError } from '../api';
+import { CONVENTIONAL_END } from './memory-map';
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
@@ -13,7 +14,6 @@ interface Reservation {
 const PC_HOLE: Reservation = { what: 'the PC video and firmware area', start: 0xa0000, end: 0x100000 };
 /** Interrupt vectors, BIOS data and the last KiB of conventional memory keep their old meaning. */
 const LOW_START = 0x1000;
-const LOW_END = 0x9fc00;
 
 /** Who lies where in RAM while a machine is being loaded. Refuses what overlaps or does not fit. */
 export class MemoryPlan {
@@ -43,9 +43,12 @@ export class MemoryPlan {
     return piece.start;
   }
 
-  /** Finds room below 640 KiB, or else above everything that is reserved. */
-  allocate(what: string, size: number, align: number): number {
-    for (let start = LOW_START; start + size <= LOW_END;) {
+  /**
+   * Finds room below 640 KiB, or else above everything that is reserved.
+   * @param from the lowest address that is tried
+   */
+  allocate(what: string, size: number, align: number, from = LOW_START): number {
+    for (let start = from; start + size <= CONVENTIONAL_END;) {
       const other = this.conflict(start, start + size);
       if (!other) return this.reserve(what, BigInt(start), BigInt(size));
       start = roundUp(other.end, align);
@@ -57,6 +60,11 @@ export class MemoryPlan {
   allocateHigh(what: string, size: number, align: number): number {
     const top = this.reservations.reduce((end, piece) => Math.max(end, piece.end), PC_HOLE.end);
     return this.reserve(what, BigInt(roundUp(top, align)), BigInt(size));
+  }
+
+  /** Whether RAM has this piece and nothing else uses it. */
+  isFree(start: number, size: number): boolean {
+    return start + size <= this.ramSize && !this.conflict(start, start + size);
   }
 
   private conflict(start: number, end: number): Reservation | undefined {

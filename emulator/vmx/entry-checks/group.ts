@@ -1,7 +1,6 @@
+import type { VmcsFieldSymbol } from '../../arch/vmcs-fields';
 import type { EntryContext } from './context';
 import type { EntryCheck } from './row';
-
-const NOTHING_PASSED = -1;
 
 /** The first rule that does not hold, or undefined. */
 export function firstFailure(checks: readonly EntryCheck[], c: EntryContext): EntryCheck | undefined {
@@ -10,32 +9,31 @@ export function firstFailure(checks: readonly EntryCheck[], c: EntryContext): En
 }
 
 /**
- * Rules that are functions of known VMCS slots and a few facts besides. While all of these are what they were when
- * the rules last held, the rules hold again and are not evaluated: a guest that is resumed a thousand times has its
- * segments and its host state checked once. The comparison is with values, so nothing has to be told of a change.
+ * Rules in a row that read much the same fields. While these hold the values for which the rules last held, the rules
+ * hold again and are not evaluated (remembered.ts), apart from those that depend on something else.
  */
-export class CheckGroup {
-  private readonly passed: Int32Array;
-  private passedFacts = NOTHING_PASSED;
-
-  /**
-   * @param slots every slot that the rules read, apart from what `facts` tells
-   * @param facts everything else that they read, as a number not below 0
-   */
-  constructor(
-    private readonly checks: readonly EntryCheck[],
-    private readonly slots: readonly number[],
-    private readonly facts: (c: EntryContext) => number,
-  ) {
-    this.passed = new Int32Array(slots.length * 2);
-  }
-
-  firstFailure(c: EntryContext): EntryCheck | undefined {
-    const facts = this.facts(c);
-    if (facts === this.passedFacts && c.vmcs.equal(this.slots, this.passed)) return undefined;
-    const failure = firstFailure(this.checks, c);
-    this.passedFacts = failure ? NOTHING_PASSED : facts;
-    if (!failure) c.vmcs.copy(this.slots, this.passed);
-    return failure;
-  }
+export interface CheckGroup {
+  readonly rules: readonly EntryCheck[];
+  /** Fields that decide about the rules: those that they name, and `also` */
+  readonly fields: readonly VmcsFieldSymbol[];
+  /** The rules that look at more than fields, evaluated at every entry */
+  readonly everyEntry: readonly EntryCheck[];
 }
+
+/** @param also what the rules read besides the fields that they name and `COMMON_FIELDS` */
+export const checkGroup = (rules: readonly EntryCheck[], also: readonly VmcsFieldSymbol[] = []): CheckGroup => ({
+  rules,
+  fields: [...new Set([...rules.flatMap((rule) => rule.fields), ...also])],
+  everyEntry: rules.filter((rule) => rule.everyEntry),
+});
+
+/** Fields that rules of many groups read: when one of them changed, every rule is evaluated. */
+export const COMMON_FIELDS: readonly VmcsFieldSymbol[] = [
+  'PIN_BASED_CONTROLS',
+  'PRIMARY_PROCESSOR_CONTROLS',
+  'SECONDARY_PROCESSOR_CONTROLS',
+  'EXIT_CONTROLS',
+  'ENTRY_CONTROLS',
+  'GUEST_CR0',
+  'GUEST_CR4',
+];

@@ -1,53 +1,74 @@
-import { Efer } from '../../arch/control-registers';
-import { VMCS_FIELDS, VMCS_FIELD_SYMBOLS, vmcsFieldType, type VmcsFieldType } from '../../arch/vmcs-fields';
-import { GUEST_SEGMENTS } from '../guest-state';
-import { Slot } from '../vmcs';
 import type { EntryContext } from './context';
-import { CheckGroup, firstFailure } from './group';
+import { checkGroup, firstFailure, type CheckGroup } from './group';
 import { GUEST_CONTROL_REGISTER_CHECKS } from './guest-control-registers';
 import { GUEST_SEGMENT_CHECKS } from './guest-segments';
-import { CONTROL_CHECKS, HOST_STATE_CHECKS, LATER_GUEST_CHECKS } from './index';
+import {
+  GUEST_DESCRIPTOR_TABLE_CHECKS,
+  GUEST_NON_REGISTER_CHECKS,
+  GUEST_PDPTE_CHECKS,
+  GUEST_RFLAGS_CHECKS,
+  GUEST_RIP_CHECKS,
+} from './guest-state';
+import { ENTRY_CONTROL_CHECKS, EXECUTION_CONTROL_CHECKS, EXIT_CONTROL_CHECKS } from './controls';
+import { HOST_STATE_CHECKS } from './index';
+import { NOTHING_CHANGED, RememberedFields } from './remembered';
 import type { EntryCheck } from './row';
 
-const slotsOf = (type: VmcsFieldType): number[] =>
-  VMCS_FIELD_SYMBOLS.filter((symbol) => vmcsFieldType(VMCS_FIELDS[symbol].encoding) === type).map(
-    (symbol) => Slot[symbol],
-  );
+const CONTROLS: readonly CheckGroup[] = [
+  checkGroup([...EXECUTION_CONTROL_CHECKS, ...EXIT_CONTROL_CHECKS]),
+  checkGroup(ENTRY_CONTROL_CHECKS),
+];
+const HOST: readonly CheckGroup[] = [checkGroup(HOST_STATE_CHECKS)];
+/** Cut where fields change at almost every VM exit: RIP, and less often RFLAGS. */
+const GUEST: readonly CheckGroup[] = [
+  checkGroup(GUEST_CONTROL_REGISTER_CHECKS),
+  checkGroup(GUEST_SEGMENT_CHECKS, ['GUEST_RFLAGS']),
+  checkGroup(GUEST_DESCRIPTOR_TABLE_CHECKS),
+  checkGroup(GUEST_RIP_CHECKS),
+  checkGroup(GUEST_RFLAGS_CHECKS),
+  checkGroup(GUEST_NON_REGISTER_CHECKS),
+  checkGroup(GUEST_PDPTE_CHECKS),
+];
 
-const SEGMENT_SLOTS = GUEST_SEGMENTS.flatMap(({ selector, base, limit, access }) => [selector, base, limit, access]);
+/** Every group in the order of VM entry */
+export const CHECK_GROUPS: readonly CheckGroup[] = [...CONTROLS, ...HOST, ...GUEST];
 
-const flag = (value: boolean, bit: number): number => (value ? 1 << bit : 0);
-
-/** The rules of one processor's VM entries, in groups that remember what they accepted. */
+/** The rules of one processor's VM entries. The three phases are asked in their order, after `begin`. */
 export class EntryRules {
-  /** Whether an error code is delivered depends on the guest's CR0.PE. */
-  private readonly control = new CheckGroup(CONTROL_CHECKS, slotsOf('control'), (c) => flag(c.protectedMode, 0));
+  private readonly remembered: RememberedFields;
+  /** Bit per group of CHECK_GROUPS: the fields that it reads are not those that it accepted */
+  private changed = ~NOTHING_CHANGED;
 
-  private readonly host = new CheckGroup(
-    HOST_STATE_CHECKS,
-    [...slotsOf('host state'), Slot.EXIT_CONTROLS, Slot.ENTRY_CONTROLS],
-    (c) => flag((c.core.cpu.state.efer & Efer.LMA) !== 0n, 0),
-  );
-
-  private readonly segments = new CheckGroup(
-    GUEST_SEGMENT_CHECKS,
-    SEGMENT_SLOTS,
-    (c) => flag(c.protectedMode, 0) | flag(c.virtual8086, 1) | flag(c.longGuest, 2) | flag(c.unrestricted, 3),
-  );
-
-  controlFailure(c: EntryContext): EntryCheck | undefined {
-    return this.control.firstFailure(c);
+  constructor(private readonly context: EntryContext) {
+    this.remembered = RememberedFields.of(context.core.cpu.physical.memory, CHECK_GROUPS);
   }
 
-  hostFailure(c: EntryContext): EntryCheck | undefined {
-    return this.host.firstFailure(c);
+  begin(): void {
+    this.changed = this.remembered.compare(this.context.vmcs.wasmAddress, this.context.longHost);
   }
 
-  guestFailure(c: EntryContext): EntryCheck | undefined {
-    return (
-      firstFailure(GUEST_CONTROL_REGISTER_CHECKS, c) ??
-      this.segments.firstFailure(c) ??
-      firstFailure(LATER_GUEST_CHECKS, c)
-    );
+  controlFailure(): EntryCheck | undefined {
+    return this.failure(CONTROLS, 0);
+  }
+
+  hostFailure(): EntryCheck | undefined {
+    return this.failure(HOST, CONTROLS.length);
+  }
+
+  /** The last phase: when nothing fails, what was accepted is remembered. */
+  guestFailure(): EntryCheck | undefined {
+    const failure = this.failure(GUEST, CONTROLS.length + HOST.length);
+    if (!failure && this.changed !== NOTHING_CHANGED) this.remembered.accept(this.context.vmcs.wasmAddress);
+    return failure;
+  }
+
+  private failure(groups: readonly CheckGroup[], first: number): EntryCheck | undefined {
+    for (let i = 0; i < groups.length; i++) {
+      const group = groups[i]!;
+      const rules = (this.changed >>> (first + i)) & 1 ? group.rules : group.everyEntry;
+      const failure = rules.length > 0 ? firstFailure(rules, this.context) : undefined;
+      if (failure) return failure;
+    }
+    return undefined;
   }
 }

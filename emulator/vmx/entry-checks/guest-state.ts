@@ -6,9 +6,9 @@ import { hostPhysical } from '../../memory/address';
 import { isPageAddress } from '../capabilities';
 import { GUEST_PDPTES } from '../guest-state';
 import { pdpteValid, readPdptes } from '../pdptes';
-import { NO_VMCS, readRevision, SHADOW_INDICATOR, Slot, VMCS_REVISION } from '../vmcs';
+import { readRevision, SHADOW_INDICATOR, Slot, VMCS_REVISION } from '../vmcs';
 import type { EntryContext } from './context';
-import { section, type EntryCheck } from './row';
+import { everyEntry, section, type EntryCheck } from './row';
 import { canonical } from './values';
 
 /** SDM vol. 3, 27.3.1.3 to 27.3.1.6: VM-entry failure, exit reason 33. */
@@ -39,14 +39,15 @@ export const GUEST_DESCRIPTOR_TABLE_CHECKS: readonly EntryCheck[] = [
 const in64BitMode = (c: EntryContext): boolean =>
   c.longGuest && (c.get32(Slot.GUEST_CS_ACCESS_RIGHTS) & AccessRights.LONG) !== 0;
 
-const ALL_ONES_HIGH = 0xffffn;
+/** Bits 63:22, 15, 5 and 3 of RFLAGS, by halves */
+const FLAGS_RESERVED_LOW = Number(BigInt.asUintN(32, Rflags.RESERVED));
 
-export const GUEST_INSTRUCTION_CHECKS: readonly EntryCheck[] = [
+export const GUEST_RIP_CHECKS: readonly EntryCheck[] = [
   instruction(
     'rip.high',
     'bits 63:32 of RIP are 0 outside 64-bit mode',
     ['GUEST_RIP', 'ENTRY_CONTROLS', 'GUEST_CS_ACCESS_RIGHTS'],
-    (c) => in64BitMode(c) || c.get64(Slot.GUEST_RIP) >> 32n === 0n,
+    (c) => in64BitMode(c) || c.high32(Slot.GUEST_RIP) === 0,
   ),
   // Not the canonical check: bit 47 may differ, and the first fetch then raises #GP.
   instruction(
@@ -54,15 +55,18 @@ export const GUEST_INSTRUCTION_CHECKS: readonly EntryCheck[] = [
     'bits 63:48 of RIP are all equal in 64-bit mode',
     ['GUEST_RIP', 'ENTRY_CONTROLS', 'GUEST_CS_ACCESS_RIGHTS'],
     (c) => {
-      const high = c.get64(Slot.GUEST_RIP) >> 48n;
-      return !in64BitMode(c) || high === 0n || high === ALL_ONES_HIGH;
+      const high = c.high32(Slot.GUEST_RIP) >>> 16;
+      return !in64BitMode(c) || high === 0 || high === 0xffff;
     },
   ),
+];
+
+export const GUEST_RFLAGS_CHECKS: readonly EntryCheck[] = [
   instruction(
     'rflags.reserved',
     'bits 63:22, 15, 5 and 3 of RFLAGS are 0',
     ['GUEST_RFLAGS'],
-    (c) => (c.get64(Slot.GUEST_RFLAGS) & Rflags.RESERVED) === 0n,
+    (c) => (c.flags & FLAGS_RESERVED_LOW) === 0 && c.high32(Slot.GUEST_RFLAGS) === 0,
   ),
   instruction('rflags.fixed', 'bit 1 of RFLAGS is 1', ['GUEST_RFLAGS'], (c) => (c.flags & 2) !== 0),
   instruction(
@@ -126,8 +130,10 @@ function singleStepConsistent(c: EntryContext): boolean {
   return ((c.get64(Slot.GUEST_PENDING_DEBUG_EXCEPTIONS) & SINGLE_STEP) !== 0n) === trap;
 }
 
+const ALL_ONES = 0xffff_ffff;
 const linkPointer = (c: EntryContext): bigint => c.get64(Slot.VMCS_LINK_POINTER);
-const noLink = (c: EntryContext): boolean => linkPointer(c) === NO_VMCS;
+const noLink = (c: EntryContext): boolean =>
+  c.get32(Slot.VMCS_LINK_POINTER) === ALL_ONES && c.high32(Slot.VMCS_LINK_POINTER) === ALL_ONES;
 const noRegion = (c: EntryContext): boolean => noLink(c) || !isPageAddress(linkPointer(c));
 const linkedRevision = (c: EntryContext): number => readRevision(c.core.cpu.physical, hostPhysical(linkPointer(c))) | 0;
 
@@ -232,21 +238,25 @@ export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
     (c) => noLink(c) || isPageAddress(linkPointer(c)),
     QUALIFICATION_LINK_POINTER,
   ),
-  nonRegister(
-    'link-pointer.revision',
-    'the region at the VMCS link pointer begins with the revision identifier',
-    ['VMCS_LINK_POINTER'],
-    (c) => noRegion(c) || (linkedRevision(c) & ~SHADOW_INDICATOR) === VMCS_REVISION,
-    QUALIFICATION_LINK_POINTER,
+  everyEntry(
+    nonRegister(
+      'link-pointer.revision',
+      'the region at the VMCS link pointer begins with the revision identifier',
+      ['VMCS_LINK_POINTER'],
+      (c) => noRegion(c) || (linkedRevision(c) & ~SHADOW_INDICATOR) === VMCS_REVISION,
+      QUALIFICATION_LINK_POINTER,
+    ),
   ),
-  nonRegister(
-    'link-pointer.shadow',
-    'the shadow-VMCS indicator (bit 31 of the first word) at the VMCS link pointer equals "VMCS shadowing"',
-    ['VMCS_LINK_POINTER', 'SECONDARY_PROCESSOR_CONTROLS'],
-    (c) =>
-      noRegion(c) ||
-      ((linkedRevision(c) & SHADOW_INDICATOR) !== 0) === ((c.secondary & Secondary.VMCS_SHADOWING) !== 0),
-    QUALIFICATION_LINK_POINTER,
+  everyEntry(
+    nonRegister(
+      'link-pointer.shadow',
+      'the shadow-VMCS indicator (bit 31 of the first word) at the VMCS link pointer equals "VMCS shadowing"',
+      ['VMCS_LINK_POINTER', 'SECONDARY_PROCESSOR_CONTROLS'],
+      (c) =>
+        noRegion(c) ||
+        ((linkedRevision(c) & SHADOW_INDICATOR) !== 0) === ((c.secondary & Secondary.VMCS_SHADOWING) !== 0),
+      QUALIFICATION_LINK_POINTER,
+    ),
   ),
   nonRegister(
     'link-pointer.current',
@@ -266,11 +276,13 @@ export const GUEST_PDPTE_CHECKS: readonly EntryCheck[] = GUEST_PDPTES.map((slot,
     QUALIFICATION_PDPTE,
   ),
 ).concat(
-  pdptes(
-    'pdptes-in-memory',
-    'reserved bits of the present entries of the table at CR3 are 0, with PAE paging and without "enable EPT"',
-    ['GUEST_CR3'],
-    (c) => !c.pae || c.ept || readPdptes(c.core, c.get64(Slot.GUEST_CR3)).every(pdpteValid),
-    QUALIFICATION_PDPTE,
+  everyEntry(
+    pdptes(
+      'pdptes-in-memory',
+      'reserved bits of the present entries of the table at CR3 are 0, with PAE paging and without "enable EPT"',
+      ['GUEST_CR3'],
+      (c) => !c.pae || c.ept || readPdptes(c.core, c.get64(Slot.GUEST_CR3)).every(pdpteValid),
+      QUALIFICATION_PDPTE,
+    ),
   ),
 );

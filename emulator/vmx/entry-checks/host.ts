@@ -100,7 +100,7 @@ export const HOST_CHECKS: readonly EntryCheck[] = [
     'address-space.long-mode',
     '"host address-space size" equals IA32_EFER.LMA at the time of VM entry',
     ['EXIT_CONTROLS'],
-    (c) => c.host64 === ((c.core.cpu.state.efer & Efer.LMA) !== 0n),
+    (c) => c.host64 === c.longHost,
   ),
   addressSpace(
     'address-space.guest',

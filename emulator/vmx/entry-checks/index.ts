@@ -3,9 +3,10 @@ import { GUEST_CONTROL_REGISTER_CHECKS } from './guest-control-registers';
 import { GUEST_SEGMENT_CHECKS } from './guest-segments';
 import {
   GUEST_DESCRIPTOR_TABLE_CHECKS,
-  GUEST_INSTRUCTION_CHECKS,
   GUEST_NON_REGISTER_CHECKS,
   GUEST_PDPTE_CHECKS,
+  GUEST_RFLAGS_CHECKS,
+  GUEST_RIP_CHECKS,
 } from './guest-state';
 import { HOST_CHECKS } from './host';
 import type { EntryCheck } from './row';
@@ -24,19 +25,15 @@ export const CONTROL_CHECKS: readonly EntryCheck[] = [
 /** VMfailValid 8: VM entry with invalid host-state fields (SDM vol. 3, 27.2.2 to 27.2.4) */
 export const HOST_STATE_CHECKS: readonly EntryCheck[] = HOST_CHECKS;
 
-/** What follows the segments in the manual */
-export const LATER_GUEST_CHECKS: readonly EntryCheck[] = [
-  ...GUEST_DESCRIPTOR_TABLE_CHECKS,
-  ...GUEST_INSTRUCTION_CHECKS,
-  ...GUEST_NON_REGISTER_CHECKS,
-  ...GUEST_PDPTE_CHECKS,
-];
-
 /** Exit reason 33: VM-entry failure due to invalid guest state (SDM vol. 3, 27.3.1) */
 export const GUEST_STATE_CHECKS: readonly EntryCheck[] = [
   ...GUEST_CONTROL_REGISTER_CHECKS,
   ...GUEST_SEGMENT_CHECKS,
-  ...LATER_GUEST_CHECKS,
+  ...GUEST_DESCRIPTOR_TABLE_CHECKS,
+  ...GUEST_RIP_CHECKS,
+  ...GUEST_RFLAGS_CHECKS,
+  ...GUEST_NON_REGISTER_CHECKS,
+  ...GUEST_PDPTE_CHECKS,
 ];
 
 /** Every rule of VM entry in the manual's order; for the debugger and for tests. */

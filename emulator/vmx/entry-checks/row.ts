@@ -3,7 +3,9 @@ import type { EntryContext } from './context';
 
 /**
  * One rule of VM entry (SDM vol. 3, 27.2 and 27.3). Rows are in the manual's order; the first that does not hold
- * decides. `fields` are what it reads, the first the one to report.
+ * decides. `fields` are what it reads, the first the one to report; the control words, CR0 and CR4 of the guest need not
+ * be named (group.ts). While they keep their values the rule is taken to hold as before: one that reads anything else
+ * (memory, the processor's state) must be made by `everyEntry`.
  */
 export interface EntryCheck {
   readonly id: string;
@@ -14,7 +16,12 @@ export interface EntryCheck {
   readonly holds: (c: EntryContext) => boolean;
   /** Exit qualification of a VM-entry failure (SDM vol. 3, 27.8); 0 when the manual gives none */
   readonly qualification: number;
+  /** It reads more than fields of the VMCS, and is evaluated at every entry. */
+  readonly everyEntry?: true;
 }
+
+/** A rule that reads memory, or the processor's state, besides fields of the VMCS */
+export const everyEntry = (check: EntryCheck): EntryCheck => ({ ...check, everyEntry: true });
 
 /** Makes the rows of one section. */
 export const section =

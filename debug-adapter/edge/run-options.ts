@@ -1,0 +1,65 @@
+import { resolve } from 'node:path';
+import type { LaunchArguments } from '../protocol/requests';
+import type { OutputForm, RunOptions } from './run';
+import { UsageError, whole } from './usage';
+
+type Launch = Partial<LaunchArguments>;
+
+/**
+ * Options that are attributes of the launch, with the number of values they take. Values are checked with the launch,
+ * which knows what each attribute may be.
+ */
+const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => void>> = {
+  '--append': (launch, value) => {
+    launch.commandLine = value;
+  },
+  '--module': (launch, value) => {
+    const [file = '', ...commandLine] = value.split('=');
+    if (file === '') throw new UsageError(`--module needs FILE or FILE=TEXT, not "${value}"`);
+    const line = commandLine.length === 0 ? {} : { commandLine: commandLine.join('=') };
+    (launch.modules ??= []).push({ file: resolve(file), ...line });
+  },
+  '--memory': (launch, value) => {
+    launch.memory = whole(value, '--memory', 3072);
+  },
+  '--boot': (launch, value) => {
+    launch.boot = value as NonNullable<Launch['boot']>;
+  },
+  '--raw-address': (launch, value) => {
+    launch.raw = { ...launch.raw, address: value };
+  },
+  '--raw-entry': (launch, value) => {
+    launch.raw = { ...launch.raw, entry: value };
+  },
+  '--raw-bits': (launch, value) => {
+    launch.raw = { ...launch.raw, bits: whole(value, '--raw-bits', 32) as 16 | 32 };
+  },
+};
+
+/** The arguments of `undervisor run`. @throws UsageError */
+export function runOptions(args: readonly string[]): RunOptions {
+  const launch: Launch = {};
+  let form: OutputForm = 'text';
+  let exitStatus = false;
+  let maxInstructions = Infinity;
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] ?? '';
+    const attribute = Object.hasOwn(ATTRIBUTES, arg) ? ATTRIBUTES[arg] : undefined;
+    if (attribute) {
+      const value = args[++at];
+      if (value === undefined) throw new UsageError(`${arg} needs a value`);
+      attribute(launch, value);
+    } else if (arg === '--json' || arg === '--serial') {
+      const other: OutputForm = arg === '--json' ? 'json' : 'serial';
+      if (form !== 'text' && form !== other) throw new UsageError('--json and --serial exclude each other');
+      form = other;
+    } else if (arg === '--exit-status') exitStatus = true;
+    else if (arg === '--no-translator') launch.translator = false;
+    else if (arg === '--max-instructions') maxInstructions = whole(args[++at], arg, Number.MAX_SAFE_INTEGER);
+    else if (arg.startsWith('-')) throw new UsageError(`unknown option "${arg}"`);
+    else if (launch.program === undefined) launch.program = arg;
+    else throw new UsageError(`one program only, but "${arg}" was given beside "${launch.program}"`);
+  }
+  if (launch.program === undefined) throw new UsageError('run: no program given');
+  return { launch, form, maxInstructions, exitStatus };
+}

@@ -1,0 +1,54 @@
+import type { InterruptSource, LocalApicAccess } from '../cpu/processor';
+import type { LocalApic } from './local-apic';
+import type { TimedDevice } from './timed-device';
+
+/** A processor's interrupts together with the board's devices that act by the clock: both bound how long it may run. */
+export class TimedInterrupts implements Required<InterruptSource> {
+  constructor(
+    private readonly apic: LocalApic,
+    private readonly devices: readonly TimedDevice[],
+  ) {}
+
+  get localApic(): LocalApicAccess {
+    return this.apic;
+  }
+
+  initialize(): void {
+    this.apic.initialize();
+  }
+
+  pendingVector(): number {
+    return this.apic.pendingVector();
+  }
+
+  acknowledge(): number {
+    return this.apic.acknowledge();
+  }
+
+  nextDeadline(): number {
+    let least = this.apic.nextDeadline();
+    for (const device of this.devices) least = Math.min(least, device.nextDeadline());
+    return least;
+  }
+
+  advance(now: number): void {
+    this.apic.advance(now);
+    for (const device of this.devices) if (device.nextDeadline() <= now) device.advance(now);
+  }
+
+  get taskPriority(): number {
+    return this.apic.taskPriority;
+  }
+
+  set taskPriority(value: number) {
+    this.apic.taskPriority = value;
+  }
+
+  get tscDeadline(): bigint {
+    return this.apic.tscDeadline;
+  }
+
+  set tscDeadline(value: bigint) {
+    this.apic.tscDeadline = value;
+  }
+}

@@ -1,0 +1,143 @@
+import type { Taps } from '../cpu/taps';
+import { DmaBus } from '../devices/dma/dma-bus';
+import type { Device, StateReader, StateWriter } from '../devices/device';
+import type { InterruptLine } from '../devices/interrupt-line';
+import type { InterruptMessageSink } from '../devices/interrupt-message';
+import { AtaDrive } from '../devices/ide/ata-drive';
+import { IdeController } from '../devices/ide/ide-controller';
+import { PciBus } from '../devices/pci/bus';
+import { Command, ConfigRegister } from '../devices/pci/config-space';
+import { ConfigPorts } from '../devices/pci/config-ports';
+import { Ecam } from '../devices/pci/ecam';
+import type { PciFunction } from '../devices/pci/function';
+import { HostBridge } from '../devices/pci/host-bridge';
+import { IsaBridge } from '../devices/pci/isa-bridge';
+import type { PortBus } from '../devices/port-bus';
+import { Volume } from '../devices/storage/volume';
+import type { TimedDevice } from '../devices/timed-device';
+import type { PhysicalMemory } from '../memory/physical';
+import { MachineError, type DiskConfiguration, type MachineConfiguration } from './api';
+
+/** Where firmware would have put the BARs: ports as on QEMU, memory between RAM's highest end and ECAM */
+const FIRST_PORT = 0xc000;
+const FIRST_MEMORY = 0xd0000000;
+const IDE_DISKS = 4;
+
+export interface PciBoardWiring {
+  readonly physical: PhysicalMemory;
+  readonly ports: PortBus;
+  /** Input of the interrupt controllers */
+  readonly irq: (number: number) => InterruptLine;
+  readonly messages: InterruptMessageSink;
+  readonly clock: () => number;
+  readonly ramChanged: (wasmAddress: number, size: number) => void;
+  readonly taps: Taps;
+}
+
+/**
+ * The PCI half of the board: bus 0 with host bridge, ISA bridge, IDE and the disks. It stands as firmware leaves it:
+ * BARs placed, decoding on, interrupt lines written; mastering the bus is left to drivers.
+ */
+export class PciBoard implements Device, TimedDevice {
+  readonly name = 'PCI';
+  readonly bus: PciBus;
+  private readonly timed: TimedDevice[] = [];
+  private readonly devices: Device[] = [];
+  private nextPort = FIRST_PORT;
+  private nextMemory = FIRST_MEMORY;
+
+  constructor(wiring: PciBoardWiring, configuration: MachineConfiguration) {
+    const { physical, irq } = wiring;
+    const { ramSize } = physical.memory;
+    const dma = new DmaBus({
+      physical,
+      messages: wiring.messages,
+      taps: wiring.taps,
+      codeWritten: wiring.ramChanged,
+    });
+    this.bus = new PciBus({
+      ramSize,
+      addMemory: (range) => physical.addRange(range),
+      dma: (requester) => dma.port(requester),
+      messages: wiring.messages,
+    });
+    const config = new ConfigPorts(this.bus);
+    const router = new IsaBridge(ramSize, irq);
+    const ide = new IdeController(ramSize, irq, wiring.clock);
+    this.place(0, 0, new HostBridge(ramSize));
+    this.place(1, 0, router);
+    this.place(1, 1, ide);
+    this.bus.routePins(router);
+    this.attachDisks(ide, configuration.disks ?? []);
+    for (const channel of ide.channels) {
+      wiring.ports.addRange(channel.commandPorts);
+      wiring.ports.addRange(channel.controlPort);
+    }
+    wiring.ports.addRange(config);
+    wiring.ports.unclaimed = this.bus;
+    physical.addRange(new Ecam(this.bus));
+    this.timed.push(ide);
+    // Pins are driven when the functions are back: the router is restored last.
+    this.devices.push(config, ...this.bus.functions.filter((one) => one !== router), router);
+  }
+
+  nextDeadline(): number {
+    let least = Infinity;
+    for (const device of this.timed) least = Math.min(least, device.nextDeadline());
+    return least;
+  }
+
+  advance(now: number): void {
+    for (const device of this.timed) device.advance(now);
+  }
+
+  save(out: StateWriter): void {
+    for (const device of this.devices) device.save(out);
+  }
+
+  restore(from: StateReader): void {
+    for (const device of this.devices) device.restore(from);
+  }
+
+  private place(device: number, number: number, added: PciFunction): void {
+    this.bus.add(device, number, added);
+    for (const bar of added.ioBars) {
+      const { size } = bar.region;
+      this.nextPort = Math.ceil(this.nextPort / size) * size;
+      bar.place(this.nextPort);
+      this.nextPort += size;
+    }
+    for (const bar of added.memoryBars) {
+      const size = Math.max(bar.region.size, 4096);
+      this.nextMemory = Math.ceil(this.nextMemory / size) * size;
+      bar.place(this.nextMemory);
+      this.nextMemory += size;
+    }
+    added.writeConfig(ConfigRegister.COMMAND, 2, Command.IO | Command.MEMORY);
+    if (added.pin !== 0) added.writeConfig(ConfigRegister.INTERRUPT_LINE, 1, IsaBridge.firmwareLine(device, added.pin));
+  }
+
+  private attachDisks(ide: IdeController, disks: readonly DiskConfiguration[]): void {
+    let used = 0;
+    for (const disk of disks) {
+      const volume = volumeOf(disk);
+      if (used === IDE_DISKS) {
+        throw new MachineError(
+          `disks: ${disk.name} is the fifth disk with interface "ide", and IDE has room for four. Use "virtio" for it.`,
+        );
+      }
+      ide.channels[used >> 1]?.attach((used & 1) as 0 | 1, new AtaDrive(volume, used + 1));
+      used++;
+    }
+  }
+}
+
+function volumeOf({ name, source, readOnly = false, write = 'copy-on-write' }: DiskConfiguration): Volume {
+  if (source.size === 0)
+    throw new MachineError(`disks: ${name} is empty. A disk needs at least one sector of 512 bytes.`);
+  const through = write === 'through';
+  if (through && !readOnly && !source.write) {
+    throw new MachineError(`disks: ${name} cannot be written. Leave "write" away to keep what is written in memory.`);
+  }
+  return new Volume(name, source, readOnly, through && !readOnly);
+}

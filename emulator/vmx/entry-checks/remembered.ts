@@ -1,0 +1,128 @@
+import { Rflags } from '../../arch/flags';
+import type { VmcsFieldSymbol } from '../../arch/vmcs-fields';
+import { ACCEPTED_FIELDS, ACCEPTED_FIELDS_SIZE } from '../../memory/layout';
+import type { MachineMemory } from '../../memory/machine-memory';
+import { i32, i64, type Value } from '../../wasm/expression';
+import { FunctionBuilder } from '../../wasm/function-builder';
+import { encodeModule } from '../../wasm/module';
+import { I32 } from '../../wasm/opcodes';
+import { Slot, VMCS_DATA_SIZE } from '../vmcs';
+import { COMMON_FIELDS, type CheckGroup } from './group';
+
+export const NOTHING_CHANGED = 0;
+const EVERYTHING_CHANGED = -1;
+/** So many VMCSs are remembered, each in a copy laid out like the region */
+const COPIES = Math.floor(ACCEPTED_FIELDS_SIZE / VMCS_DATA_SIZE);
+const NONE = -1;
+const UNKNOWN = 2;
+
+/** Of RFLAGS, rules about other fields read only these; the rules about RFLAGS itself name it first. */
+const FLAGS_READ = Rflags.TF | Rflags.IF | Rflags.VM;
+
+interface Exports {
+  /** (VMCS, copy) -> bit per group whose fields differ; all bits when a common field does */
+  readonly compare: (vmcs: number, copy: number) => number;
+  readonly copy: (vmcs: number, copy: number) => void;
+}
+
+let module: WebAssembly.Module | undefined;
+const machines = new WeakMap<MachineMemory, RememberedFields>();
+
+/**
+ * The fields of the VMCSs that were entered last, as the rules accepted them. The comparison is with values, so nothing
+ * has to be told of a change, by whatever means it came about; it is one pass in WebAssembly.
+ */
+export class RememberedFields {
+  private readonly code: Exports;
+  private readonly vmcs = new Float64Array(COPIES).fill(NONE);
+  /** The one fact outside the VMCS that rules read: IA32_EFER.LMA */
+  private readonly longHost = new Uint8Array(COPIES).fill(UNKNOWN);
+  private host = UNKNOWN;
+  private latest = 0;
+  private next = 0;
+
+  private constructor(memory: MachineMemory, groups: readonly CheckGroup[]) {
+    module ??= new WebAssembly.Module(generate(groups));
+    const instance = new WebAssembly.Instance(module, { env: { memory: memory.wasm } });
+    this.code = instance.exports as unknown as Exports;
+  }
+
+  /** One for all processors of a machine: what is accepted does not depend on who asks. */
+  static of(memory: MachineMemory, groups: readonly CheckGroup[]): RememberedFields {
+    let known = machines.get(memory);
+    if (!known) machines.set(memory, (known = new RememberedFields(memory, groups)));
+    return known;
+  }
+
+  /** Bit per group: its fields, or what else it reads, differ from what `accept` was told of this VMCS. */
+  compare(vmcs: number, longHost: boolean): number {
+    const known = this.find(vmcs);
+    this.host = longHost ? 1 : 0;
+    return known && this.longHost[this.latest] === this.host
+      ? this.code.compare(vmcs, addressOf(this.latest))
+      : EVERYTHING_CHANGED;
+  }
+
+  /** After `compare` of the same VMCS: the rules hold for its fields as they are. */
+  accept(vmcs: number): void {
+    this.vmcs[this.latest] = vmcs;
+    this.longHost[this.latest] = this.host;
+    this.code.copy(vmcs, addressOf(this.latest));
+  }
+
+  /** Makes `latest` the copy of the VMCS; false when there was none, and one was taken for it. */
+  private find(vmcs: number): boolean {
+    if (this.vmcs[this.latest] === vmcs) return true;
+    const found = this.vmcs.indexOf(vmcs);
+    this.latest = found < 0 ? this.next : found;
+    if (found >= 0) return true;
+    this.next = (this.next + 1) % COPIES;
+    this.vmcs[this.latest] = NONE;
+    return false;
+  }
+}
+
+const addressOf = (index: number): number => ACCEPTED_FIELDS + index * VMCS_DATA_SIZE;
+
+const VMCS = 0;
+const COPY = 1;
+
+function generate(groups: readonly CheckGroup[]): Uint8Array<ArrayBuffer> {
+  const compare = generateCompare(groups);
+  const copy = generateCopy(groups);
+  return encodeModule({
+    types: [
+      { parameters: [I32, I32], results: [I32] },
+      { parameters: [I32, I32], results: [] },
+    ],
+    functions: [
+      { type: 0, locals: compare.locals, body: compare.code, export: 'compare' },
+      { type: 1, locals: copy.locals, body: copy.code, export: 'copy' },
+    ],
+  });
+}
+
+function generateCompare(groups: readonly CheckGroup[]): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32]);
+  const difference = (fields: readonly VmcsFieldSymbol[]): Value =>
+    fields
+      .map((field) => {
+        const slot = Slot[field];
+        const bits = f.xor(f.load64(f.local(VMCS), slot), f.load64(f.local(COPY), slot));
+        return field === 'GUEST_RFLAGS' && fields[0] !== field ? f.and(bits, i64(FLAGS_READ)) : bits;
+      })
+      .reduce((all, bits) => f.or(all, bits), i64(0));
+  f.if(f.ne(difference(COMMON_FIELDS), i64(0)));
+  f.return(i32(EVERYTHING_CHANGED));
+  f.end();
+  const changed = groups.map(({ fields }, i) => f.shl(f.ne(difference(fields), i64(0)), i32(i)));
+  f.emit(changed.reduce((all, bit) => f.or(all, bit), i32(NOTHING_CHANGED)));
+  return f;
+}
+
+function generateCopy(groups: readonly CheckGroup[]): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32]);
+  for (const field of new Set([...COMMON_FIELDS, ...groups.flatMap(({ fields }) => fields)]))
+    f.store64(f.local(COPY), f.load64(f.local(VMCS), Slot[field]), Slot[field]);
+  return f;
+}
