@@ -16,6 +16,8 @@ import type { Taps } from './taps';
  */
 export interface Processor {
   readonly index: number;
+  /** How many processors the machine has */
+  readonly processors: number;
   readonly state: CpuState;
   readonly physical: PhysicalMemory;
   readonly linear: LinearMemory;

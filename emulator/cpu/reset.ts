@@ -1,6 +1,7 @@
 import { Cr0 } from '../arch/control-registers';
 import { ApicBase, PAT_RESET } from '../arch/msrs';
 import { AccessRights } from '../arch/segments';
+import { Activity } from '../arch/activity';
 import { Segment, State, STATE_SIZE } from '../memory/layout';
 import type { Processor } from './processor';
 import type { CpuState } from './state';
@@ -58,8 +59,15 @@ export function resetState(cpu: Processor): void {
   state.set64(State.VMXON_POINTER, NONE);
   state.set64(State.CURRENT_VMCS, NONE);
   state.set64(State.PREEMPTION_DEADLINE, NONE);
+  waitForStartUp(cpu);
   cpu.tlb.flushAll();
   cpu.contextChanged();
+}
+
+/** All but the bootstrap processor wait for a SIPI after RESET and INIT (SDM vol. 3, 10.1 and 9.4.3). */
+function waitForStartUp({ state }: Processor): void {
+  const bootstrap = (state.get64(State.APIC_BASE) & ApicBase.BOOTSTRAP) !== 0n;
+  if (!bootstrap) state.set32(State.ACTIVITY, Activity.WAIT_FOR_SIPI);
 }
 
 /** INIT: CR0.CD and NW, and all MSRs but EFER, keep their values. */
@@ -68,6 +76,7 @@ export function initState(cpu: Processor): void {
   const kept = state.cr0 & (Cr0.CD | Cr0.NW);
   commonState(state);
   state.cr0 = kept | Cr0.ET;
+  waitForStartUp(cpu);
   cpu.interrupts.initialize?.();
   cpu.tlb.flushAll();
   cpu.contextChanged();

@@ -75,7 +75,7 @@ export class VmEntry {
       this.report(failure, undefined, reason);
       return this.failEntry(reason, BigInt(failure.qualification), nmiBlocked);
     }
-    core.cpu.taps.vmEntryBegin?.();
+    core.cpu.taps.vmEntryBegin?.(core.cpu.index);
     this.loadGuestState();
     const msr = loadMsrArea(
       core,

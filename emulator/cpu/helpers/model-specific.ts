@@ -1,5 +1,5 @@
 import { Cr4 } from '../../arch/control-registers';
-import { cpuidLeaf, Leaf1 } from '../../arch/cpuid';
+import { cpuidLeaf, Leaf1, withTopology } from '../../arch/cpuid';
 import { Vector } from '../../arch/exceptions';
 import { ApicBase } from '../../arch/msrs';
 import { State } from '../../memory/layout';
@@ -17,10 +17,11 @@ const cpuid: Helper = (cpu, insn) => {
   if (cpu.exits(insn)) return;
   const { state } = cpu;
   const number = Number(state.gpr(RAX) & LOW);
-  const row = cpuidLeaf(number, Number(state.gpr(RCX) & LOW));
-  let { ebx, ecx, edx } = row;
+  const subleaf = Number(state.gpr(RCX) & LOW);
+  const row = withTopology(cpuidLeaf(number, subleaf), subleaf, { id: cpu.index, processors: cpu.processors });
+  const { ebx } = row;
+  let { ecx, edx } = row;
   if (row.leaf === 1) {
-    ebx |= cpu.index << 24;
     if (cpu.virtualization.present) ecx |= Leaf1.ECX_VMX;
     if ((state.get64(State.APIC_BASE) & ApicBase.ENABLE) === 0n) edx &= ~Leaf1.EDX_APIC;
   }
