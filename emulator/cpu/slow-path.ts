@@ -2,6 +2,7 @@ import { Access, type EngineControl, type EngineHost } from '../engine/host';
 import { hostPhysical } from '../memory/address';
 import { pageOf } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
+import type { Tlb } from '../memory/tlb';
 import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
 
 const PAGE = 0xfffn;
@@ -19,8 +20,8 @@ export class SlowPath implements EngineHost {
   constructor(
     private readonly translation: Translation,
     private readonly physical: PhysicalMemory,
+    private readonly tlb: Tlb,
     private readonly engine: () => EngineControl,
-    private readonly withdrawWrite: (ramPage: number) => void,
   ) {}
 
   slowLoad(linear: bigint, size: number, forWrite: boolean): bigint {
@@ -61,7 +62,7 @@ export class SlowPath implements EngineHost {
     if (at >= 0) {
       const page = pageOf(at);
       // Its bytes are about to be decoded: from now on a store there must come by the slow path.
-      if (!this.engine().isCodePage(page)) this.withdrawWrite(page);
+      if (!this.engine().isCodePage(page)) this.tlb.withdrawWrite(page);
       return page;
     }
     if (at === DEVICE) {

@@ -84,14 +84,8 @@ export class StillMachine implements Machine {
     );
   }
 
-  readonly runningVcpu = 0;
   readonly vcpus = [
-    {
-      index: 0,
-      registers: { names: () => [], read: () => undefined, write: () => false },
-      halted: false,
-      instructions: 0,
-    },
+    { index: 0, registers: { names: () => [], read: () => undefined, write: () => false }, halted: false },
   ];
 
   addTaps(taps: Taps): () => void {
