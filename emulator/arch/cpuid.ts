@@ -14,23 +14,24 @@ export interface CpuidLeaf {
 
 const bits = (...positions: number[]): number => positions.reduce((sum, position) => sum | (1 << position), 0) >>> 0;
 
-export const Leaf1 = { ECX_MONITOR: 1 << 3, ECX_VMX: 1 << 5, EDX_APIC: 1 << 9 } as const;
+/** HTT: the package has room for several logical processors, EBX bits 23:16 of them */
+export const Leaf1 = {
+  ECX_VMX: 1 << 5,
+  EDX_APIC: 1 << 9,
+  EDX_HTT: 1 << 28,
+  EBX_COUNT_SHIFT: 16,
+  EBX_ID_SHIFT: 24,
+} as const;
 
 const SIGNATURE = 0x000506e3;
-/** CMPXCHG16B, x2APIC, MOVBE, POPCNT, TSC deadline, RDRAND; MONITOR where IA32_MISC_ENABLE allows it */
-const LEAF1_ECX = bits(13, 21, 22, 23, 24, 30);
+/** CMPXCHG16B, x2APIC, MOVBE, POPCNT, TSC deadline */
+const LEAF1_ECX = bits(13, 21, 22, 23, 24);
 /** DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, MTRR, PGE, CMOV, PAT, PSE-36 */
 const LEAF1_EDX = bits(2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17);
-/** CLFLUSH line of 8 quadwords, one logical processor */
-const LEAF1_EBX = (8 << 8) | (1 << 16);
-/** IA32_TSC_ADJUST, SMEP, RDSEED, CLFLUSHOPT, SMAP */
-const LEAF7_EBX = bits(1, 7, 18, 20, 23);
-/** Smallest and largest monitor line */
-const MONITOR_LINE = 64;
-/** Leaf 5 counts the C-states; an interrupt may wake MWAIT although it is masked */
-const LEAF5_ECX = bits(0, 1);
-/** MWAIT hints: one sub-state of C1 */
-const LEAF5_EDX = 1 << 4;
+/** CLFLUSH line of 8 quadwords; count and identity of the logical processor are filled in */
+const LEAF1_EBX = 8 << 8;
+/** IA32_TSC_ADJUST, SMEP, CLFLUSHOPT, SMAP */
+const LEAF7_EBX = bits(1, 7, 20, 23);
 /** UMIP */
 const LEAF7_ECX = bits(2);
 /** LAHF/SAHF in 64-bit mode, LZCNT */
@@ -54,7 +55,7 @@ const brandLeaf = (number: number): CpuidLeaf => {
   return leaf(number, word(BRAND, at), word(BRAND, at + 4), word(BRAND, at + 8), word(BRAND, at + 12));
 };
 
-export const HIGHEST_BASIC_LEAF = 7;
+export const HIGHEST_BASIC_LEAF = 0xb;
 export const HIGHEST_EXTENDED_LEAF = 0x80000008;
 
 export const CPUID_LEAVES: readonly CpuidLeaf[] = [
@@ -64,9 +65,13 @@ export const CPUID_LEAVES: readonly CpuidLeaf[] = [
   leaf(2, 0x00ff0001),
   leaf(3),
   leaf(4),
-  leaf(5, MONITOR_LINE, MONITOR_LINE, LEAF5_ECX, LEAF5_EDX),
+  leaf(5),
   leaf(6),
   leaf(7, 0, LEAF7_EBX, LEAF7_ECX),
+  leaf(8),
+  leaf(9),
+  leaf(0xa),
+  leaf(0xb),
   leaf(0x80000000, HIGHEST_EXTENDED_LEAF),
   leaf(0x80000001, 0, 0, EXTENDED_ECX, EXTENDED_EDX),
   brandLeaf(0x80000002),
@@ -78,6 +83,41 @@ export const CPUID_LEAVES: readonly CpuidLeaf[] = [
   leaf(0x80000007, 0, 0, 0, bits(8)),
   leaf(0x80000008, PHYSICAL_ADDRESS_BITS | (LINEAR_ADDRESS_BITS << 8)),
 ];
+
+/**
+ * Where a processor sits (SDM vol. 2, CPUID leaves 1, 4 and 0BH): every one is a core of one package, with one thread.
+ * x2APIC IDs count from 0; the core level takes as many bits as the highest needs.
+ */
+export interface Topology {
+  /** Initial and x2APIC ID */
+  readonly id: number;
+  readonly processors: number;
+}
+
+const THREAD_LEVEL = 1;
+const CORE_LEVEL = 2;
+
+/** What a leaf says of the topology beside the fixed table; the same row when nothing. */
+export function withTopology(row: CpuidLeaf, subleaf: number, { id, processors }: Topology): CpuidLeaf {
+  const idBits = 32 - Math.clz32(processors - 1);
+  switch (row.leaf) {
+    case 1: {
+      const ebx = row.ebx | (processors << Leaf1.EBX_COUNT_SHIFT) | (id << Leaf1.EBX_ID_SHIFT);
+      return { ...row, ebx, edx: processors > 1 ? row.edx | Leaf1.EDX_HTT : row.edx };
+    }
+    case 4:
+      // Room for cores in the package, minus one.
+      return subleaf === 0 ? { ...row, eax: row.eax | (((1 << idBits) - 1) << 26) } : row;
+    case 0xb: {
+      const type = subleaf === 0 ? THREAD_LEVEL : subleaf === 1 ? CORE_LEVEL : 0;
+      const level = (type << 8) | (subleaf & 0xff);
+      if (type === 0) return { ...row, ecx: level, edx: id };
+      return { ...row, eax: subleaf === 0 ? 0 : idBits, ebx: subleaf === 0 ? 1 : processors, ecx: level, edx: id };
+    }
+    default:
+      return row;
+  }
+}
 
 const byNumber = new Map(CPUID_LEAVES.map((row) => [row.leaf, row]));
 const NOTHING = leaf(0);

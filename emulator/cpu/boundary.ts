@@ -1,6 +1,7 @@
 import { Rflags } from '../arch/flags';
 import { State } from '../memory/layout';
 import { Boundary, ExitKind } from './processor';
+import { startUp, takeStartUp } from './start-up';
 import type { Cpu } from './cpu';
 
 /** Bits of State.PENDING_EVENTS */
@@ -37,8 +38,7 @@ export function handleBoundary(cpu: Cpu): boolean {
       return true;
     }
   }
-  // In non-root operation a SIPI exits or is lost (SDM vol. 3, 26.2).
-  if (pending & PendingEvent.SIPI && exits(cpu, Boundary.Sipi)) return true;
+  if (pending & PendingEvent.SIPI && handleStartUp(cpu)) return true;
   if (pending & PendingEvent.MONITOR_TRAP) {
     cpu.clearPending(PendingEvent.MONITOR_TRAP);
     if (exits(cpu, Boundary.MonitorTrap)) return true;
@@ -67,6 +67,15 @@ export function handleBoundary(cpu: Cpu): boolean {
   }
   // Shutdown and wait-for-SIPI block maskable interrupts (SDM vol. 3, "Other Causes of VM Exits" and 25.4.2).
   return (blocking & SHADOW) === 0 && activity < SHUTDOWN && handleInterrupts(cpu, nonRoot);
+}
+
+/** A SIPI means something in the wait-for-SIPI state only (SDM vol. 3, 26.2, "Start-up IPIs"). */
+function handleStartUp(cpu: Cpu): boolean {
+  const waits = cpu.state.get32(State.ACTIVITY) === WAIT_FOR_SIPI;
+  if (waits && exits(cpu, Boundary.Sipi)) return true;
+  const vector = takeStartUp(cpu);
+  if (waits) startUp(cpu, vector);
+  return waits;
 }
 
 /** Only in non-root operation can a point of the boundary exit. */

@@ -55,7 +55,7 @@ export function writeCr0(cpu: Processor, requested: bigint): void {
   if ((value ^ old) & (Cr0.PG | Cr0.PE)) cpu.tlb.flushVpid(vpid(cpu));
   if (!(value & Cr0.PE)) enterRealMode(cpu);
   cpu.contextChanged();
-  cpu.taps.controlRegister?.(0, value);
+  cpu.taps.controlRegister?.(0, value, cpu.index);
 }
 
 /** Clearing PE: the privilege level is 0; hidden parts of segment registers stay (SDM vol. 3, 10.9.2). */
@@ -72,7 +72,7 @@ export function writeCr3(cpu: Processor, value: bigint): void {
   state.cr3 = value;
   cpu.tlb.flushVpid(vpid(cpu), true);
   cpu.contextChanged();
-  cpu.taps.controlRegister?.(3, value);
+  cpu.taps.controlRegister?.(3, value, cpu.index);
 }
 
 /** MOV to CR4 (SDM vol. 3, 2.5). */
@@ -88,7 +88,7 @@ export function writeCr4(cpu: Processor, requested: bigint): void {
   state.cr4 = value;
   if ((value ^ old) & CR4_FLUSH) cpu.tlb.flushVpid(vpid(cpu));
   cpu.contextChanged();
-  cpu.taps.controlRegister?.(4, value);
+  cpu.taps.controlRegister?.(4, value, cpu.index);
 }
 
 /** WRMSR to IA32_EFER; false when it must raise #GP(0). LMA is read-only and ignored (SDM vol. 3, 2.2.1). */

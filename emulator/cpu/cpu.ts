@@ -28,6 +28,7 @@ import {
 } from './processor';
 import { initState, resetState } from './reset';
 import { SlowPath } from './slow-path';
+import { raiseInit, raiseStartUp } from './start-up';
 import { CpuState } from './state';
 import type { Taps } from './taps';
 import { Translation } from './translation';
@@ -37,7 +38,10 @@ export type CpuRunResult =
   | { readonly why: 'budget' }
   | { readonly why: 'breakpoint' }
   | { readonly why: 'requested' }
-  /** HLT or wait-for-SIPI, and nothing of this processor can ever wake it: only another device or processor could */
+  /**
+   * HLT or wait-for-SIPI. With several processors always: the scheduler knows how long. A single one says so only when
+   * nothing of it can ever wake it.
+   */
   | { readonly why: 'halted' }
   /** Triple fault outside VMX non-root operation */
   | { readonly why: 'shutdown'; readonly description: string }
@@ -46,6 +50,10 @@ export type CpuRunResult =
 
 export interface CpuParts {
   readonly index: number;
+  /** All processors of the machine, in the order of their index; filled as they are made. Absent: only this one */
+  readonly peers?: readonly Cpu[];
+  /** Where its state block is found; absent: made here, at address 0 */
+  readonly state?: CpuState;
   readonly physical: PhysicalMemory;
   readonly ports: PortAccess;
   readonly taps: Taps;
@@ -89,6 +97,7 @@ export class Cpu implements Processor {
   private readonly breakpoints: InstructionBreakpoints;
   private readonly faultObject = new ProcessorFault('exception');
   private readonly exitObject = new ExitTaken('VM exit');
+  private readonly peers: readonly Cpu[];
   private injected: InjectedEvent | undefined;
   private stopping = false;
   private ended: CpuRunResult | undefined;
@@ -100,22 +109,27 @@ export class Cpu implements Processor {
     this.taps = parts.taps;
     this.interrupts = parts.interrupts;
     const { memory } = parts.physical;
-    this.state = new CpuState(memory);
+    this.state = parts.state ?? new CpuState(memory);
+    this.peers = parts.peers ?? [this];
     this.breakpoints = new InstructionBreakpoints(this.state);
     this.tlb = new Tlb(memory, parts.index);
     this.walker = new Walker(parts.physical);
     const engine = (): EngineControl => this.engine;
     this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
-    const slowPath = new SlowPath(this.translation, this.physical, this.tlb, engine);
+    const slowPath = new SlowPath(this.translation, this.physical, engine, (page) => this.withdrawWrite(page));
     this.host = slowPath;
     this.execution = new Execution(this, parts.helpers, slowPath, this.translation);
     this.linear = new LinearMemory(this, this.translation);
     this.tlb.onFlush = (scope, first, second) => {
       this.engine.translationChanged();
-      this.taps.tlbFlush?.(describeFlush(scope, first, second));
+      this.taps.tlbFlush?.(describeFlush(scope, first, second), this.index);
     };
     this.engine = parts.engine(this.host);
     this.virtualization = parts.virtualization(this);
+  }
+
+  get processors(): number {
+    return this.peers.length;
   }
 
   get realMode(): boolean {
@@ -159,11 +173,7 @@ export class Cpu implements Processor {
 
   get tsc(): bigint {
     const { state } = this;
-    const multiplier = state.get64(State.TSC_MULTIPLIER);
-    let counter = this.now + state.get64(State.TSC_ADJUST);
-    // 48 fraction bits (SDM vol. 3, 25.6.5)
-    if (multiplier !== 0n) counter = (BigInt.asUintN(64, counter) * multiplier) >> 48n;
-    return BigInt.asUintN(64, counter + state.get64(State.TSC_OFFSET));
+    return BigInt.asUintN(64, this.now + state.get64(State.TSC_ADJUST) + state.get64(State.TSC_OFFSET));
   }
 
   fault(vector: number, errorCode?: number): Error {
@@ -250,7 +260,23 @@ export class Cpu implements Processor {
   }
 
   raiseInit(): void {
-    this.raisePending(PendingEvent.INIT);
+    raiseInit(this);
+  }
+
+  raiseStartUp(vector: number): void {
+    raiseStartUp(this, vector);
+  }
+
+  /** The engine works for this processor from now on: its state block has come to address 0. */
+  resume(): void {
+    this.engine.attach(this.host);
+    this.contextChanged();
+    this.engine.translationChanged();
+  }
+
+  /** A page of RAM holds decoded code: stores of every processor must come by the slow path. */
+  private withdrawWrite(ramPage: number): void {
+    for (const { tlb } of this.peers) tlb.withdrawWrite(ramPage);
   }
 
   /** HLT, and shutdown by an NMI, end when an event is delivered. */
@@ -316,7 +342,7 @@ export class Cpu implements Processor {
     if (vector < 0) return;
     const type = InterruptionType.EXTERNAL_INTERRUPT;
     this.deliver({ vector, type, errorCode: undefined, payload: 0n, length: 0 });
-    this.taps.interrupt?.(vector);
+    this.taps.interrupt?.(vector, this.index);
   }
 
   /** How many instructions may run before something has to be looked at. */
@@ -347,8 +373,16 @@ export class Cpu implements Processor {
     this.deliver({ vector, type, errorCode, payload: 0n, length: instructionLength }, true);
   }
 
-  /** Delivers an event with all that follows from it, up to a VM exit or shutdown. */
+  /**
+   * Delivers an event with all that follows from it, up to a VM exit or shutdown. An event that follows another one with
+   * no instruction between them takes a tick of time: a program that faults for ever must not stop the clock, which
+   * says whose turn it is among several processors.
+   */
   deliver(event: EventRequest, injected = false): void {
+    const { state } = this;
+    const mark = (state.get32(State.RETIRED) + 1) >>> 0;
+    if (state.get32(State.DELIVERED_AT) === mark) state.set64(State.CLOCK_IDLE, state.get64(State.CLOCK_IDLE) + 1n);
+    else state.set32(State.DELIVERED_AT, mark);
     const history = deliverChain(this, event, this.faultObject, injected);
     if (history) this.shutDown(history);
   }
@@ -359,23 +393,33 @@ export class Cpu implements Processor {
     state.set32(State.ACTIVITY, ACTIVITY_SHUTDOWN);
     const at = `${state.segmentSelector(Segment.CS).toString(16)}:0x${state.rip.toString(16)}`;
     this.ended = { why: 'shutdown', description: `triple fault at ${at}: ${history.join(', then ')}` };
-    this.taps.tripleFault?.();
+    this.taps.tripleFault?.(this.index);
   }
 
-  /** Not active: the clock jumps to the next event. False when there can be none. */
+  /** Not active: the clock jumps to the next event. False when there can be none, or others decide how far. */
   private idle(): boolean {
-    const { state, virtualization } = this;
-    if (state.get32(State.ACTIVITY) !== ACTIVITY_HLT && !virtualization.nonRoot) return false;
-    const enabled = (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.IF)) !== 0;
-    const interrupt = enabled || virtualization.nonRoot ? this.interrupts.nextDeadline() : Infinity;
-    const deadline = Math.min(interrupt, virtualization.nextDeadline());
+    if (this.peers.length > 1) return false;
+    const deadline = this.wakeDeadline;
     if (deadline === Infinity) return false;
-    const { clock } = this;
-    if (deadline > clock) {
-      const idle = state.get64(State.CLOCK_IDLE) + BigInt(Math.ceil(deadline) - clock);
-      state.set64(State.CLOCK_IDLE, idle);
-    }
+    this.idleUntil(deadline);
     return true;
+  }
+
+  /** Clock at which something that this processor waits for by itself can wake it, or Infinity; for one that is not active */
+  get wakeDeadline(): number {
+    const { state, virtualization } = this;
+    const { nonRoot } = virtualization;
+    if (state.get32(State.ACTIVITY) !== ACTIVITY_HLT && !nonRoot) return Infinity;
+    const enabled = (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.IF)) !== 0;
+    const interrupt = enabled || nonRoot ? this.interrupts.nextDeadline() : Infinity;
+    return Math.min(interrupt, virtualization.nextDeadline());
+  }
+
+  /** Time passes without instructions, if it has not passed already. */
+  idleUntil(clock: number): void {
+    const { state } = this;
+    const ticks = Math.ceil(clock) - this.clock;
+    if (ticks > 0) state.set64(State.CLOCK_IDLE, state.get64(State.CLOCK_IDLE) + BigInt(ticks));
   }
 
   private number(offset: number): number {

@@ -85,7 +85,7 @@ function deliverOne(cpu: Cpu, event: EventRequest, fault: ProcessorFault, inject
   virtualization.endDelivery();
   // A delivered event counts as the monitor trap flag's instruction (SDM vol. 3, 26.5.2).
   if (virtualization.monitorTrap) cpu.raisePending(PendingEvent.MONITOR_TRAP);
-  if (isException(event)) taps.exception?.(vector, errorCode, asLinear(payload));
+  if (isException(event)) taps.exception?.(vector, errorCode, asLinear(payload), cpu.index);
   return true;
 }
 

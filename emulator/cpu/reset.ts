@@ -1,6 +1,7 @@
 import { Cr0 } from '../arch/control-registers';
-import { ApicBase, MiscEnable, PAT_RESET } from '../arch/msrs';
+import { ApicBase, PAT_RESET } from '../arch/msrs';
 import { AccessRights } from '../arch/segments';
+import { Activity } from '../arch/activity';
 import { Segment, State, STATE_SIZE } from '../memory/layout';
 import type { Processor } from './processor';
 import type { CpuState } from './state';
@@ -15,6 +16,7 @@ const DR7_RESET = 0x400n;
 /** IA32_FEATURE_CONTROL as the firmware leaves it: locked, VMX outside SMX */
 const FEATURE_CONTROL = 5n;
 const NONE = (1n << 64n) - 1n;
+const FAST_STRINGS = 1n;
 
 /** Registers that RESET and INIT set alike (SDM vol. 3, table 10-1). */
 function commonState(state: CpuState): void {
@@ -52,13 +54,20 @@ export function resetState(cpu: Processor): void {
   state.set64(State.XCR0, 1n);
   state.set64(State.PAT, PAT_RESET);
   state.set64(State.APIC_BASE, 0xfee00000n | ApicBase.ENABLE | (cpu.index === 0 ? ApicBase.BOOTSTRAP : 0n));
-  state.set64(State.MISC_ENABLE, MiscEnable.FAST_STRINGS | MiscEnable.MONITOR);
+  state.set64(State.MISC_ENABLE, FAST_STRINGS);
   state.set64(State.FEATURE_CONTROL, cpu.virtualization.present ? FEATURE_CONTROL : 0n);
   state.set64(State.VMXON_POINTER, NONE);
   state.set64(State.CURRENT_VMCS, NONE);
   state.set64(State.PREEMPTION_DEADLINE, NONE);
+  waitForStartUp(cpu);
   cpu.tlb.flushAll();
   cpu.contextChanged();
+}
+
+/** All but the bootstrap processor wait for a SIPI after RESET and INIT (SDM vol. 3, 10.1 and 9.4.3). */
+function waitForStartUp({ state }: Processor): void {
+  const bootstrap = (state.get64(State.APIC_BASE) & ApicBase.BOOTSTRAP) !== 0n;
+  if (!bootstrap) state.set32(State.ACTIVITY, Activity.WAIT_FOR_SIPI);
 }
 
 /** INIT: CR0.CD and NW, and all MSRs but EFER, keep their values. */
@@ -67,6 +76,7 @@ export function initState(cpu: Processor): void {
   const kept = state.cr0 & (Cr0.CD | Cr0.NW);
   commonState(state);
   state.cr0 = kept | Cr0.ET;
+  waitForStartUp(cpu);
   cpu.interrupts.initialize?.();
   cpu.tlb.flushAll();
   cpu.contextChanged();

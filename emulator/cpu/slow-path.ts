@@ -2,7 +2,6 @@ import { Access, type EngineControl, type EngineHost } from '../engine/host';
 import { hostPhysical } from '../memory/address';
 import { pageOf } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
-import type { Tlb } from '../memory/tlb';
 import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
 
 const PAGE = 0xfffn;
@@ -20,8 +19,8 @@ export class SlowPath implements EngineHost {
   constructor(
     private readonly translation: Translation,
     private readonly physical: PhysicalMemory,
-    private readonly tlb: Tlb,
     private readonly engine: () => EngineControl,
+    private readonly withdrawWrite: (ramPage: number) => void,
   ) {}
 
   slowLoad(linear: bigint, size: number, forWrite: boolean): bigint {
@@ -62,7 +61,7 @@ export class SlowPath implements EngineHost {
     if (at >= 0) {
       const page = pageOf(at);
       // Its bytes are about to be decoded: from now on a store there must come by the slow path.
-      if (!this.engine().isCodePage(page)) this.tlb.withdrawWrite(page);
+      if (!this.engine().isCodePage(page)) this.withdrawWrite(page);
       return page;
     }
     if (at === DEVICE) {

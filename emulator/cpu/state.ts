@@ -12,12 +12,20 @@ export interface SegmentRegister {
   readonly base: bigint;
 }
 
-/** Typed access to the state block of the running vCPU. Holds no state of its own. */
+/**
+ * Typed access to the state block of one vCPU, wherever it lies: at address 0 while the vCPU runs, in a copy kept beside
+ * while another one does. Holds no state of its own.
+ */
 export class CpuState {
-  private readonly view: DataView;
+  private view: DataView;
 
   /** @param memory the machine, or a copy of a state block */
   constructor(memory: { readonly view: DataView }) {
+    this.view = memory.view;
+  }
+
+  /** The block lies in another memory from now on. */
+  moveTo(memory: { readonly view: DataView }): void {
     this.view = memory.view;
   }
 

@@ -9,17 +9,18 @@ export interface Taps {
   /** A VM exit is complete; root state is loaded. `record` is reused: copy what you keep. */
   vmExit?: ((record: VmExitRecord) => void) | undefined;
   /** Before the exit changes anything: guest state is still in the processor. */
-  vmExitBegin?: ((reason: number) => void) | undefined;
+  vmExitBegin?: ((reason: number, vcpu: number) => void) | undefined;
   /** VMLAUNCH or VMRESUME passed all checks; root state is still in the processor, with RIP at that instruction. */
-  vmEntryBegin?: (() => void) | undefined;
+  vmEntryBegin?: ((vcpu: number) => void) | undefined;
   vmEntry?: ((record: VmEntryRecord) => void) | undefined;
   /** VM entry refused: VMfail or entry-failure exit; the named check. */
   vmEntryFailed?: ((failure: VmEntryFailure) => void) | undefined;
-  exception?: ((vector: number, errorCode: number | undefined, linear: LinearAddress) => void) | undefined;
-  interrupt?: ((vector: number) => void) | undefined;
-  tripleFault?: (() => void) | undefined;
-  controlRegister?: ((register: number, value: bigint) => void) | undefined;
-  tlbFlush?: ((scope: string) => void) | undefined;
+  exception?:
+    ((vector: number, errorCode: number | undefined, linear: LinearAddress, vcpu: number) => void) | undefined;
+  interrupt?: ((vector: number, vcpu: number) => void) | undefined;
+  tripleFault?: ((vcpu: number) => void) | undefined;
+  controlRegister?: ((register: number, value: bigint, vcpu: number) => void) | undefined;
+  tlbFlush?: ((scope: string, vcpu: number) => void) | undefined;
   /** A device read or wrote memory by itself, or was kept from it; one call for each page. */
   dma?: ((record: DmaRecord) => void) | undefined;
 }

@@ -2,7 +2,10 @@ import type { InterruptSource, LocalApicAccess } from '../cpu/processor';
 import type { LocalApic } from './local-apic';
 import type { TimedDevice } from './timed-device';
 
-/** A processor's interrupts together with the board's devices that act by the clock: both bound how long it may run. */
+/**
+ * A processor's interrupts together with the board's devices that act by the clock: both bound how long it may run. The
+ * clocks of several vCPUs differ by up to a quantum: a device can be told a `now` before an earlier one; nothing is due then.
+ */
 export class TimedInterrupts implements Required<InterruptSource> {
   constructor(
     private readonly apic: LocalApic,

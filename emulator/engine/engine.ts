@@ -48,7 +48,7 @@ export class Engine implements EngineControl {
 
   constructor(
     memory: MachineMemory,
-    private readonly host: EngineHost,
+    private host: EngineHost,
   ) {
     this.view = memory.view;
     this.cache = new CodeCache(memory);
@@ -57,11 +57,11 @@ export class Engine implements EngineControl {
     this.handlers = new Handlers(memory, {
       slowLoad: (linear, size, forWrite) => {
         statistics.slowLoads++;
-        return host.slowLoad(linear, size, forWrite !== 0);
+        return this.host.slowLoad(linear, size, forWrite !== 0);
       },
       slowStore: (linear, size, value) => {
         statistics.slowStores++;
-        host.slowStore(linear, size, value);
+        this.host.slowStore(linear, size, value);
       },
       miss: () => this.enter(this.rip),
       link: (record) => this.link(record),
@@ -73,7 +73,7 @@ export class Engine implements EngineControl {
       isRegionEntry: (host, linear) => this.translator.hasEntry(host, linear),
     });
     this.translator = new Translator(memory, {
-      refill: (linear, size, access) => host.refill(linear, size, access),
+      refill: (linear, size, access) => this.host.refill(linear, size, access),
       decode: (bytes, start, end, rip) => decode(bytes, start, end, rip, 64),
       isBreakpoint: (linear) => this.breakpoints.has(linear),
       // Decoded again, the records stop at the new entries.
@@ -84,6 +84,10 @@ export class Engine implements EngineControl {
   get instruction(): Instruction {
     if (!this.current) throw new Error('no instruction: the engine has not stopped at one');
     return this.current;
+  }
+
+  attach(host: EngineHost): void {
+    this.host = host;
   }
 
   run(budget: number, skipBreakpoint: boolean): EngineExit {

@@ -46,6 +46,8 @@ export interface EngineHost {
 export interface EngineControl {
   /** The decoded instruction after EngineExit.Helper; valid until the next run. */
   readonly instruction: Instruction;
+  /** Another processor runs from now on, with its state block at address 0: what it needs is asked of this host. */
+  attach(host: EngineHost): void;
   /**
    * Runs at most `budget` instructions from State.RIP. On return State is exact (RIP, flags normalised, RETIRED).
    * `skipBreakpoint`: do not report a breakpoint on the very first instruction.

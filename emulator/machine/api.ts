@@ -22,10 +22,14 @@ export interface Machine {
   onDebugConsole(listener: (byte: number, vcpu: number) => void): () => void;
   serialInput(bytes: Uint8Array): void;
   /**
-   * Runs at most `limit` instructions, and stops earlier on a breakpoint, a requested stop or the machine's end.
-   * `stepOverBreakpoint`: the first instruction does not report its breakpoint.
+   * Runs at most `limit` instructions of all vCPUs together, and stops earlier on a breakpoint, a requested stop or the
+   * machine's end.
+   * `stepOverBreakpoint`: the first instruction does not report its breakpoint; nor does any other vCPU one at which it
+   * has stopped already.
+   * `vcpu`: the limit counts instructions of this one, while the others run as their turns come. When they have
+   * executed a million without it, the run ends as by the limit.
    */
-  run(limit: number, stepOverBreakpoint?: boolean): RunResult;
+  run(limit: number, stepOverBreakpoint?: boolean, vcpu?: number): RunResult;
   /** Ends the running `run` at the next instruction boundary; called from taps and breakpoint listeners. */
   requestStop(): void;
   /** Linear addresses at which execution stops before the instruction, in any address space. */
@@ -37,6 +41,8 @@ export interface Machine {
   /** Every step of a translation, for the Address Translation view. Never faults, changes nothing. */
   walk(space: AddressSpace, address: bigint): Walk;
   readonly contexts: readonly Context[];
+  /** Index of the vCPU whose turn it is: the one that a tap, a breakpoint or a requested stop belongs to */
+  readonly runningVcpu: number;
   /** The context that runs on a vCPU */
   running(vcpu: number): Context;
   /** Contexts of the vCPU that were interrupted by a VM exit or entry, most recent first; not the running one. */
@@ -65,6 +71,8 @@ export interface Vcpu {
   /** The registers of the running context */
   readonly registers: Registers;
   readonly halted: boolean;
+  /** Instructions that it has retired */
+  readonly instructions: number;
 }
 
 /** Register access by the manual's lower-case name: rax..r15, rip, rflags, cr0.., cs, cs.base, gdtr.base, efer, ... */
@@ -164,13 +172,18 @@ export interface MachineConfiguration {
   readonly boot?: BootProtocol | 'auto';
   /** Where an image without headers goes; only for raw images */
   readonly raw?: RawPlace;
+  /** How many, 1 to 8; 1 when absent */
+  readonly processors?: number;
+  /**
+   * With several processors: the instructions that one executes before it is another's turn. The same value gives the same
+   * run; another one another interleaving. 10000 when absent
+   */
+  readonly quantum?: number;
   /** Hot code is translated; otherwise everything is interpreted. The results are the same. */
   readonly translator: boolean;
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;
   readonly disks?: readonly DiskConfiguration[];
-  /** Where the generator behind RDRAND and RDSEED begins, a whole number from 0; 0 when absent */
-  readonly randomSeed?: number;
 }
 
 export type BootProtocol = 'pvh' | 'multiboot2' | 'multiboot' | 'elf' | 'raw';

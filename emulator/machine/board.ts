@@ -1,3 +1,4 @@
+import type { Cpu } from '../cpu/cpu';
 import type { InterruptSource } from '../cpu/processor';
 import type { CpuState } from '../cpu/state';
 import type { Taps } from '../cpu/taps';
@@ -18,15 +19,11 @@ import type { MachineConfiguration } from './api';
 import { fwCfgFiles, fwCfgItems } from './board/fw-cfg-items';
 import { RamPort } from './board/ram-port';
 import { PciBoard } from './pci-board';
+import { RunningApic } from './running-apic';
 
 const COM1 = 0x3f8;
 const COM1_IRQ = 4;
 const DEBUG_CONSOLES = [0xe9, 0x402];
-const PROCESSORS = 1;
-/** Bits of State.PENDING_EVENTS */
-const PENDING_NMI = 1;
-const PENDING_INIT = 2;
-const PENDING_SIPI = 4;
 
 /** What devices tell the machine. */
 export interface BoardEvents {
@@ -34,58 +31,54 @@ export interface BoardEvents {
   /** A byte for the debug console (ports 0xe9 and 0x402) */
   consoleOutput(byte: number): void;
   exit(code: number): void;
-  /** An interrupt or deadline may have changed: the processor must not run on past it. */
-  attention(): void;
+  /** An interrupt or deadline of this vCPU may have changed: it must not run, or sleep, on past it. */
+  attention(vcpu: number): void;
   /** A device wrote RAM: code that was decoded from these bytes, within one page, is stale. */
   ramChanged(wasmAddress: number, size: number): void;
 }
 
-/** The devices of the PC and their wires: serial port, exit port, interrupt controllers, one local APIC. */
+/** The processors that the board is wired to. */
+export interface BoardProcessors {
+  readonly count: number;
+  /** Index of the vCPU that runs */
+  readonly running: number;
+  state(index: number): CpuState;
+  /** Not to be called before all of the machine is made */
+  cpu(index: number): Cpu;
+}
+
+/** The devices of the PC and their wires: serial port, exit port, interrupt controllers, a local APIC for each vCPU. */
 export class Board {
   readonly ports = new PortBus();
   readonly serial: Serial16550;
-  readonly apic: LocalApic;
-  /** The processor's interrupts, and the clock of all devices */
-  readonly interrupts: InterruptSource;
+  readonly apics: readonly LocalApic[];
+  /** What interrupts each vCPU, and the clock of all devices */
+  readonly interrupts: readonly InterruptSource[];
   private externalInterrupt = false;
   /** In the order of saving. The second PIC is before the first: restoring it drives the first one's input. */
   private readonly devices: readonly Device[];
 
   constructor(
     physical: PhysicalMemory,
-    state: CpuState,
+    private readonly processors: BoardProcessors,
     configuration: MachineConfiguration,
     taps: Taps,
-    events: BoardEvents,
+    private readonly events: BoardEvents,
   ) {
     const pics = new PicPair({
       set: (asserted) => {
         this.externalInterrupt = asserted;
-        this.apic.setPin(0, asserted);
-        if (asserted) events.attention();
+        this.apics.forEach((apic, vcpu) => {
+          apic.setPin(0, asserted);
+          if (asserted) events.attention(vcpu);
+        });
       },
     });
     this.serial = new Serial16550('COM1', COM1, pics.line(COM1_IRQ), (byte) => events.serialOutput(byte));
-    const pend = (event: number) => state.set32(State.PENDING_EVENTS, state.get32(State.PENDING_EVENTS) | event);
     const bus = new ApicBus();
-    this.apic = new LocalApic({
-      id: 0,
-      bus,
-      apicBase: () => state.get64(State.APIC_BASE),
-      clock: () => clockOf(state),
-      tscBase: () => state.get64(State.TSC_ADJUST),
-      nmi: () => pend(PENDING_NMI),
-      init: () => pend(PENDING_INIT),
-      startUp: (vector) => {
-        state.set32(State.SIPI_VECTOR, vector);
-        pend(PENDING_SIPI);
-      },
-      externalPending: () => this.externalInterrupt,
-      externalAcknowledge: () => pics.acknowledge(),
-      attention: () => events.attention(),
-    });
+    this.apics = Array.from({ length: processors.count }, (_, vcpu) => this.localApic(vcpu, bus, pics));
     const ram = new RamPort(physical, (at, size) => events.ramChanged(at, size));
-    const fwCfg = new FwCfg(fwCfgItems(configuration, PROCESSORS), fwCfgFiles(configuration), ram);
+    const fwCfg = new FwCfg(fwCfgItems(configuration, processors.count), fwCfgFiles(configuration), ram);
     for (const range of [
       this.serial,
       new ExitPort((code) => events.exit(code)),
@@ -96,21 +89,45 @@ export class Board {
     ]) {
       this.ports.addRange(range);
     }
-    physical.addRange(this.apic);
+    physical.addRange(new RunningApic(() => this.runningApic));
     const pci = new PciBoard(
       {
         physical,
         ports: this.ports,
         irq: (number) => pics.line(number),
         messages: new DirectMessages(bus),
-        clock: () => clockOf(state),
+        clock: () => processors.cpu(processors.running).clock,
         ramChanged: (at, size) => events.ramChanged(at, size),
         taps,
       },
       configuration,
     );
-    this.interrupts = new TimedInterrupts(this.apic, [pci]);
-    this.devices = [pics.secondary, pics.primary, this.serial, this.apic, fwCfg, pci];
+    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [pci]));
+    this.devices = [pics.secondary, pics.primary, this.serial, ...this.apics, fwCfg, pci];
+  }
+
+  private get runningApic(): LocalApic {
+    const apic = this.apics[this.processors.running];
+    if (!apic) throw new Error(`no vCPU ${this.processors.running}`);
+    return apic;
+  }
+
+  private localApic(vcpu: number, bus: ApicBus, pics: PicPair): LocalApic {
+    const cpu = (): Cpu => this.processors.cpu(vcpu);
+    const state = this.processors.state(vcpu);
+    return new LocalApic({
+      id: vcpu,
+      bus,
+      apicBase: () => state.get64(State.APIC_BASE),
+      clock: () => cpu().clock,
+      tscBase: () => state.get64(State.TSC_ADJUST),
+      nmi: () => cpu().raiseNmi(),
+      init: () => cpu().raiseInit(),
+      startUp: (vector) => cpu().raiseStartUp(vector),
+      externalPending: () => this.externalInterrupt,
+      externalAcknowledge: () => pics.acknowledge(),
+      attention: () => this.events.attention(vcpu),
+    });
   }
 
   save(): Uint8Array {
@@ -124,6 +141,3 @@ export class Board {
     for (const device of this.devices) device.restore(reader);
   }
 }
-
-/** The virtual clock: instructions retired plus ticks spent halted */
-export const clockOf = (state: CpuState): number => Number(state.get64(State.RETIRED) + state.get64(State.CLOCK_IDLE));

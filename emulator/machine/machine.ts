@@ -1,11 +1,13 @@
 import { Cpu, type CpuRunResult } from '../cpu/cpu';
 import { processorHelpers } from '../cpu/helpers/table';
-import { CpuState } from '../cpu/state';
+import { noInterrupts } from '../cpu/processor';
+import type { CpuState } from '../cpu/state';
 import type { Taps } from '../cpu/taps';
 import { Engine } from '../engine/engine';
+import type { EngineControl, EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
-import { State } from '../memory/layout';
+import { MAXIMUM_VCPUS, State } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
 import { PhysicalMemory } from '../memory/physical';
 import { createVmx, readVmcsField, vmxHelpers, writeVmcsField } from '../vmx';
@@ -26,26 +28,25 @@ import { Board } from './board';
 import { boot } from './boot/boot';
 import { ContextTracker } from './contexts';
 import { MemoryAccess } from './memory-access';
+import { Processors } from './processors';
 import { registersOf } from './registers';
+import { DEFAULT_QUANTUM, Scheduler } from './scheduler';
 import { hashMachine } from './state-hash';
 import { TapHub } from './tap-hub';
 import { Translations } from './translations';
 
 const MIB = 1 << 20;
 const MEMORY_LIMIT = 3072;
+const QUANTUM_LIMIT = 1_000_000_000;
 /** V8 replaces a function by its optimised form only when it returns: one run of generated code is no longer than this. */
 const SLICE = 1_000_000;
 const LONGEST_INSTRUCTION = 15;
+/** Turns in a row in which no vCPU executed an instruction, after which the caller is asked whether to go on */
+const MOST_IDLE_TURNS = 1000;
 const ACTIVITY_ACTIVE = 0;
 const HELPERS = { ...processorHelpers, ...vmxHelpers };
 /** Registers that decide about translation: after a debugger wrote one, nothing cached is to be trusted. */
 const TRANSLATION_REGISTERS = new Set(['cr0', 'cr3', 'cr4', 'efer']);
-
-function seedOf(seed: number): bigint {
-  if (!Number.isSafeInteger(seed) || seed < 0)
-    throw new MachineError(`randomSeed: ${seed} is no seed. Give a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
-  return BigInt(seed);
-}
 
 const LIMIT: RunResult = { why: 'limit' };
 const REQUESTED: RunResult = { why: 'requested' };
@@ -56,99 +57,132 @@ const REQUESTED: RunResult = { why: 'requested' };
  */
 export const createMachine = (configuration: MachineConfiguration): Machine => new EmulatedMachine(configuration);
 
-/** The PC: one processor with VT-x, RAM, and the devices of `Board`. */
+/** The PC: processors with VT-x, RAM, and the devices of `Board`. */
 class EmulatedMachine implements Machine {
   readonly vcpus: readonly Vcpu[];
   readonly boot: BootReport;
   private readonly memory: MachineMemory;
   private readonly physical: PhysicalMemory;
-  private readonly cpu: Cpu;
+  private readonly engine: EngineControl;
+  private readonly processors: Processors;
+  private readonly scheduler: Scheduler;
   private readonly board: Board;
-  private readonly hub = new TapHub();
-  private readonly tracker: ContextTracker;
+  /** One for each vCPU: what follows one of them does not hear the others */
+  private readonly hubs: readonly TapHub[];
+  /** For what no vCPU does: DMA */
+  private readonly boardHub = new TapHub();
+  private readonly trackers: readonly ContextTracker[];
   private readonly translations: Translations;
   private readonly access: MemoryAccess;
   private readonly serialListeners = new Set<(byte: number, vcpu: number) => void>();
   private readonly consoleListeners = new Set<(byte: number, vcpu: number) => void>();
+  /** Where each vCPU last reported a breakpoint: its retired count */
+  private readonly reported: number[];
   private outcome: Outcome | undefined;
 
   constructor(readonly configuration: MachineConfiguration) {
-    const { memory } = configuration;
-    if (!Number.isInteger(memory) || memory < 1 || memory > MEMORY_LIMIT) {
-      throw new MachineError(`memory: ${memory} MiB cannot be had. Give a whole number from 1 to ${MEMORY_LIMIT}.`);
-    }
-    this.memory = new MachineMemory(memory * MIB);
+    const { memory, processors: count = 1, quantum = DEFAULT_QUANTUM } = configuration;
+    inRange('memory', memory, MEMORY_LIMIT, `${memory} MiB cannot be had`);
+    inRange('processors', count, MAXIMUM_VCPUS, `a machine with ${count} processors cannot be made`);
+    inRange('quantum', quantum, QUANTUM_LIMIT, `turns of ${quantum} instructions cannot be given`);
+    this.memory = new MachineMemory(memory * MIB, count);
     this.physical = new PhysicalMemory(this.memory);
-    this.board = new Board(this.physical, new CpuState(this.memory), configuration, this.hub.taps, {
-      serialOutput: (byte) => this.serialListeners.forEach((listener) => listener(byte, 0)),
-      consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, 0)),
+    this.processors = new Processors(this.memory, count);
+    this.scheduler = new Scheduler(this.processors, quantum);
+    const running = (): number => this.processors.running;
+    this.board = new Board(this.physical, this.processors, configuration, this.boardHub.taps, {
+      serialOutput: (byte) => this.serialListeners.forEach((listener) => listener(byte, running())),
+      consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, running())),
+      ramChanged: (at, size) => this.engine.codeWritten(at, size),
       exit: (code) => this.end({ kind: 'exit-port', code }),
-      // Devices are reached only by instructions that run alone; the processor looks at interrupts after each.
-      attention: () => undefined,
-      ramChanged: (at, size) => this.cpu.engine.codeWritten(at, size),
+      // Devices are reached only by instructions that run alone: the vCPU that runs looks at interrupts after each.
+      attention: (vcpu) => this.scheduler.attention(vcpu),
     });
-    this.cpu = new Cpu({
-      index: 0,
-      physical: this.physical,
-      ports: this.board.ports,
-      taps: this.hub.taps,
-      interrupts: this.board.interrupts,
-      helpers: HELPERS,
-      engine: (host) => new Engine(this.memory, host),
-      virtualization: createVmx,
+    this.hubs = this.processors.states.map(() => new TapHub());
+    let engine: EngineControl | undefined;
+    this.processors.powerUp((index, state, peers) => {
+      const cpu = this.createCpu(index, state, peers, (host) => (engine ??= new Engine(this.memory, host)));
+      engine = cpu.engine;
+      return cpu;
     });
-    const { state } = this.cpu;
-    this.cpu.reset();
-    state.set64(State.RANDOM, seedOf(configuration.randomSeed ?? 0));
-    this.cpu.engine.translatorEnabled = configuration.translator;
-    if (configuration.translatorThreshold !== undefined)
-      this.cpu.engine.hotThreshold = configuration.translatorThreshold;
-    this.boot = boot(configuration, this.memory, state);
-    this.cpu.contextChanged();
+    this.engine = this.processors.current.engine;
+    this.engine.translatorEnabled = configuration.translator;
+    if (configuration.translatorThreshold !== undefined) this.engine.hotThreshold = configuration.translatorThreshold;
+    this.physical.rangesMoved();
+    this.boot = boot(configuration, this.memory, this.processors.current.state);
+    this.processors.current.contextChanged();
+    this.scheduler.start();
 
     let contextCount = 0;
-    const written = (name: string) => this.registerWritten(name);
-    this.tracker = new ContextTracker(this.memory, 0, state, written, () => contextCount++);
-    this.hub.add(this.tracker.taps);
+    this.trackers = this.processors.states.map((state, vcpu) => {
+      const written = (name: string) => this.registerWritten(vcpu, name);
+      const tracker = new ContextTracker(this.memory, vcpu, state, written, () => contextCount++);
+      this.hubs[vcpu]?.add(tracker.taps);
+      return tracker;
+    });
     this.translations = new Translations(this.physical);
-    this.access = new MemoryAccess(this.physical, this.translations, this.cpu.engine);
-    const registers = registersOf(
-      () => state,
-      () => written,
-    );
-    this.vcpus = [
-      {
-        index: 0,
-        registers,
-        get halted() {
-          return state.get32(State.ACTIVITY) !== ACTIVITY_ACTIVE;
-        },
+    this.access = new MemoryAccess(this.physical, this.translations, this.engine);
+    this.reported = this.processors.states.map(() => -1);
+    this.vcpus = this.processors.states.map((state, index) => ({
+      index,
+      registers: registersOf(
+        () => state,
+        () => (name) => this.registerWritten(index, name),
+      ),
+      get halted() {
+        return state.get32(State.ACTIVITY) !== ACTIVITY_ACTIVE;
       },
-    ];
+      get instructions() {
+        return retiredOf(state);
+      },
+    }));
+  }
+
+  private createCpu(
+    index: number,
+    state: CpuState,
+    peers: readonly Cpu[],
+    engine: (host: EngineHost) => EngineControl,
+  ): Cpu {
+    return new Cpu({
+      index,
+      state,
+      peers,
+      engine,
+      physical: this.physical,
+      ports: this.board.ports,
+      taps: this.hubs[index]?.taps ?? {},
+      interrupts: this.board.interrupts[index] ?? noInterrupts,
+      helpers: HELPERS,
+      virtualization: createVmx,
+    });
   }
 
   get instructions(): number {
-    return this.cpu.retired;
+    let sum = 0;
+    for (const { retired } of this.processors.cpus) sum += retired;
+    return sum;
   }
 
   get contexts(): readonly Context[] {
-    return this.tracker.contexts;
+    return this.trackers.flatMap((tracker) => tracker.contexts).sort((a, b) => a.id - b.id);
   }
 
   get translatorEnabled(): boolean {
-    return this.cpu.engine.translatorEnabled;
+    return this.engine.translatorEnabled;
   }
 
   get statistics(): MachineStatistics {
-    return this.cpu.engine.statistics;
+    return this.engine.statistics;
   }
 
   set translatorEnabled(value: boolean) {
-    this.cpu.engine.translatorEnabled = value;
+    this.engine.translatorEnabled = value;
   }
 
   addTaps(taps: Taps): () => void {
-    return this.hub.add(taps);
+    const removals = [this.boardHub, ...this.hubs].map((hub) => hub.add(taps));
+    return () => removals.forEach((remove) => remove());
   }
 
   onSerial(listener: (byte: number, vcpu: number) => void): () => void {
@@ -165,29 +199,37 @@ class EmulatedMachine implements Machine {
     this.board.serial.receive(bytes);
   }
 
-  run(limit: number, stepOverBreakpoint = false): RunResult {
-    const end = this.instructions + limit;
-    let skip = stepOverBreakpoint;
-    for (;;) {
+  run(limit: number, stepOverBreakpoint = false, vcpu?: number): RunResult {
+    const { processors, scheduler } = this;
+    const counted = vcpu === undefined ? undefined : processors.cpu(vcpu);
+    const end = this.countOf(counted) + limit;
+    let patience = SLICE;
+    let idleTurns = 0;
+    for (let first = true; ; first = false) {
       if (this.outcome) return { why: 'ended', outcome: this.outcome };
-      const left = end - this.instructions;
-      if (left <= 0) return LIMIT;
-      const before = this.instructions;
-      const result = this.cpu.run(Math.min(left, SLICE), skip);
-      const stop = this.stopFor(result);
+      const left = end - this.countOf(counted);
+      if (left <= 0 || patience <= 0) return LIMIT;
+      const cpu = processors.current;
+      const before = cpu.retired;
+      const most = counted === undefined || cpu === counted ? left : patience;
+      const skip = stepOverBreakpoint && (first || this.reported[cpu.index] === before);
+      const result = cpu.run(Math.min(most, SLICE, scheduler.left), skip);
+      const stop = this.stopFor(cpu, result);
       if (stop) return stop;
-      // A slice without one retired instruction was spent on events (a program that faults for ever): return to the caller.
-      if (this.instructions === before) return LIMIT;
-      skip = false;
+      const retired = cpu.retired - before;
+      if (counted !== undefined && cpu !== counted) patience -= retired;
+      if (retired > 0) idleTurns = 0;
+      // Time spent on events alone (a program that faults for ever, timers of sleepers): the caller is asked.
+      else if (processors.count === 1 || ++idleTurns > MOST_IDLE_TURNS) return LIMIT;
     }
   }
 
   requestStop(): void {
-    this.cpu.requestStop();
+    this.processors.current.requestStop();
   }
 
   setBreakpoints(addresses: ReadonlySet<bigint>): void {
-    this.cpu.engine.setBreakpoints(addresses);
+    this.engine.setBreakpoints(addresses);
   }
 
   readMemory(space: AddressSpace, address: bigint, length: number): Uint8Array {
@@ -202,12 +244,22 @@ class EmulatedMachine implements Machine {
     return this.translations.walk(space, address);
   }
 
-  running(): Context {
-    return this.tracker.runningContext;
+  get runningVcpu(): number {
+    return this.processors.running;
   }
 
-  interrupted(): readonly Context[] {
-    return this.tracker.interrupted;
+  running(vcpu: number): Context {
+    return this.tracker(vcpu).runningContext;
+  }
+
+  interrupted(vcpu: number): readonly Context[] {
+    return this.tracker(vcpu).interrupted;
+  }
+
+  private tracker(vcpu: number): ContextTracker {
+    const tracker = this.trackers[vcpu];
+    if (!tracker) throw new RangeError(`there is no vCPU ${vcpu}: the machine has ${this.processors.count}`);
+    return tracker;
   }
 
   readVmcs(region: HostPhysicalAddress, encoding: number): bigint | undefined {
@@ -220,38 +272,50 @@ class EmulatedMachine implements Machine {
 
   decode(space: AddressSpace, linear: bigint): Instruction | undefined {
     const bytes = this.readMemory(space, linear, LONGEST_INSTRUCTION);
-    return this.cpu.engine.decodeAt(bytes, linear, space.codeSize);
+    return this.engine.decodeAt(bytes, linear, space.codeSize);
   }
 
   stateHash(): string {
-    return hashMachine(this.memory, this.cpu.state.rflags, this.board.save());
+    const { processors } = this;
+    const vcpus = processors.states.map((state, index) => ({ block: processors.bytes(index), flags: state.rflags }));
+    return hashMachine(this.memory, vcpus, processors.running, this.board.save());
   }
 
   private end(outcome: Outcome): void {
     this.outcome ??= outcome;
-    this.cpu.requestStop();
+    this.processors.current.requestStop();
   }
 
-  private registerWritten(name: string): void {
-    if (TRANSLATION_REGISTERS.has(name)) this.cpu.tlb.flushAll();
-    this.cpu.contextChanged();
+  /** Instructions of one vCPU, or of all */
+  private countOf(cpu: Cpu | undefined): number {
+    return cpu === undefined ? this.instructions : cpu.retired;
   }
 
-  /** What a processor's result means for the machine; undefined: go on. */
-  private stopFor(result: CpuRunResult): RunResult | undefined {
-    const vcpu = this.cpu.index;
+  private registerWritten(vcpu: number, name: string): void {
+    const cpu = this.processors.cpu(vcpu);
+    if (TRANSLATION_REGISTERS.has(name)) cpu.tlb.flushAll();
+    // One that does not run takes its context anew when its turn comes.
+    if (vcpu === this.processors.running) cpu.contextChanged();
+  }
+
+  /** What a processor's result means for the machine; undefined: go on, with whom the turn is. */
+  private stopFor(cpu: Cpu, result: CpuRunResult): RunResult | undefined {
+    const vcpu = cpu.index;
     switch (result.why) {
       case 'budget':
+        if (this.scheduler.left <= 0) this.scheduler.next();
         return undefined;
       case 'breakpoint':
-        return { why: 'breakpoint', vcpu, linear: this.cpu.state.rip };
+        this.reported[vcpu] = cpu.retired;
+        return { why: 'breakpoint', vcpu, linear: cpu.state.rip };
       case 'requested':
         return this.outcome ? { why: 'ended', outcome: this.outcome } : REQUESTED;
       case 'halted':
+        if (this.scheduler.next()) return undefined;
         // Not kept: serial input can still wake it.
         return { why: 'ended', outcome: { kind: 'halted-forever', vcpu } };
       case 'shutdown':
-        return this.ended({ kind: 'triple-fault', vcpu, description: this.describeShutdown(result.description) });
+        return this.ended({ kind: 'triple-fault', vcpu, description: describeShutdown(cpu.state, result.description) });
       case 'vmx-abort':
         return this.ended({ kind: 'vmx-abort', vcpu, code: result.code });
       case 'unsupported':
@@ -263,14 +327,21 @@ class EmulatedMachine implements Machine {
     this.outcome = outcome;
     return { why: 'ended', outcome };
   }
+}
 
-  private describeShutdown(description: string): string {
-    const { state } = this.cpu;
-    const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
-    return (
-      `${description}; CR2 ${hex(state.cr2)}, CR3 ${hex(state.cr3)}, RSP ${hex(state.gpr(4))}, IDT at ` +
-      `${hex(state.get64(State.IDTR))} with limit ${hex(state.get32(State.IDTR + 8))}. The processor could not deliver ` +
-      `the exception: check the IDT, its gates, and the stack.`
-    );
-  }
+/** @throws MachineError when it is not a whole number from 1 to `most` */
+function inRange(name: string, value: number, most: number, problem: string): void {
+  if (!Number.isInteger(value) || value < 1 || value > most)
+    throw new MachineError(`${name}: ${problem}. Give a whole number from 1 to ${most}.`);
+}
+
+const retiredOf = (state: CpuState): number => state.get32(State.RETIRED) + state.get32(State.RETIRED + 4) * 2 ** 32;
+
+function describeShutdown(state: CpuState, description: string): string {
+  const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+  return (
+    `${description}; CR2 ${hex(state.cr2)}, CR3 ${hex(state.cr3)}, RSP ${hex(state.gpr(4))}, IDT at ` +
+    `${hex(state.get64(State.IDTR))} with limit ${hex(state.get32(State.IDTR + 8))}. The processor could not deliver ` +
+    `the exception: check the IDT, its gates, and the stack.`
+  );
 }

@@ -1,5 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js';
-import { RAM_BASE, STATE_SIZE, State } from '../memory/layout';
+import { RAM_BASE, State } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 
 const PAGE = 4096;
@@ -12,21 +12,27 @@ const NOT_STATE: readonly (readonly [number, number])[] = [
   [State.ENGINE_PRIVATE, 0x100],
 ];
 
+/** A vCPU as the hash sees it: its state block, and RFLAGS, which the block keeps in one of several ways */
+export interface HashedVcpu {
+  readonly block: Uint8Array;
+  readonly flags: bigint;
+}
+
 /**
- * SHA-256 of a machine: the state block without caches, every RAM page that is not all zero with its number, and the
- * devices' saved state. A page of zeros contributes nothing whether it was ever touched or not, so that equal
- * contents give equal hashes and untouched RAM costs one read.
+ * SHA-256 of a machine: the vCPUs' state blocks without caches, which of them runs, every RAM page that is not all zero
+ * with its number, and the devices' saved state. A page of zeros contributes nothing whether it was ever touched or not,
+ * so that equal contents give equal hashes and untouched RAM costs one read.
  * @returns 64 lower-case hexadecimal digits
  */
-export function hashMachine(memory: MachineMemory, flags: bigint, devices: Uint8Array): string {
+export function hashMachine(
+  memory: MachineMemory,
+  vcpus: readonly HashedVcpu[],
+  running: number,
+  devices: Uint8Array,
+): string {
   const hash = sha256.create();
-  const state = memory.u8.slice(0, STATE_SIZE);
-  const view = new DataView(state.buffer);
-  for (const [offset, length] of NOT_STATE) state.fill(0, offset, offset + length);
-  // Flags are kept as the operands they came from; the same flags can be kept in several ways.
-  state.fill(0, State.FLAGS_RESULT, State.FLAGS_SYSTEM + 4);
-  view.setBigUint64(State.FLAGS_RESULT, flags, true);
-  hash.update(state);
+  for (const vcpu of vcpus) hash.update(architectural(vcpu));
+  if (vcpus.length > 1) hash.update(Uint8Array.of(running));
 
   const words = new BigUint64Array(memory.wasm.buffer, RAM_BASE, memory.ramSize / 8);
   const number = new DataView(new ArrayBuffer(8));
@@ -39,6 +45,16 @@ export function hashMachine(memory: MachineMemory, flags: bigint, devices: Uint8
   }
   hash.update(devices);
   return Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The block without what only remembers or serves the engine */
+function architectural({ block, flags }: HashedVcpu): Uint8Array {
+  const state = block.slice();
+  for (const [offset, length] of NOT_STATE) state.fill(0, offset, offset + length);
+  // Flags are kept as the operands they came from; the same flags can be kept in several ways.
+  state.fill(0, State.FLAGS_RESULT, State.FLAGS_SYSTEM + 4);
+  new DataView(state.buffer).setBigUint64(State.FLAGS_RESULT, flags, true);
+  return state;
 }
 
 function isZero(words: BigUint64Array, from: number): boolean {

@@ -176,6 +176,11 @@ export const State = {
   /** 8: TSC multiplier in force, 0 = the counter is not scaled */
   TSC_MULTIPLIER: 0x730,
   ENGINE_PRIVATE: 0x800,
+
+  /** 8: clock at which the turn of this vCPU ends; 0 when it does not run or there is no other (machine/scheduler.ts) */
+  TURN_END: 0x980,
+  /** 4: low half of RETIRED + 1 at the latest delivery of an event, 0 before the first: see Cpu.deliver */
+  DELIVERED_AT: 0x988,
 } as const;
 
 export const enum Segment {

@@ -32,7 +32,7 @@ export const VmxAbort = {
  */
 export function vmExit(core: VmxCore): void {
   const { cpu, exit, vmcs } = core;
-  cpu.taps.vmExitBegin?.(exit.reason);
+  cpu.taps.vmExitBegin?.(exit.reason, cpu.index);
   recordInformation(core);
   saveGuestState(core);
   const record = cpu.taps.vmExit ? describe(core) : undefined;

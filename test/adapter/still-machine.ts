@@ -84,8 +84,14 @@ export class StillMachine implements Machine {
     );
   }
 
+  readonly runningVcpu = 0;
   readonly vcpus = [
-    { index: 0, registers: { names: () => [], read: () => undefined, write: () => false }, halted: false },
+    {
+      index: 0,
+      registers: { names: () => [], read: () => undefined, write: () => false },
+      halted: false,
+      instructions: 0,
+    },
   ];
 
   addTaps(taps: Taps): () => void {

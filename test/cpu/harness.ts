@@ -27,6 +27,8 @@ export class ScriptedEngine implements EngineControl {
     interpreted: 0, translated: 0, regionsCompiled: 0, regionsDropped: 0, recordsDecoded: 0, slowLoads: 0, slowStores: 0,
   }; // prettier-ignore
 
+  attach(): void {}
+
   run(budget: number): EngineExit {
     const { state } = this.cpu;
     for (let i = 0; i < budget; i++) {

@@ -49,6 +49,7 @@ const UNUSABLE = 0x1_0000;
 /** An engine without generated code: these tests call helpers and VT-x directly. */
 const noEngine = (): EngineControl => ({
   instruction: instruction('NOP', 'nop'),
+  attach: () => undefined,
   run: () => EngineExit.Budget,
   modeChanged: () => undefined,
   translationChanged: () => undefined,

@@ -26,7 +26,7 @@ function deliver(cpu: Processor, insn: Instruction, vector: number, type: number
   }
   deliverEvent(cpu, { vector, type, errorCode: undefined, payload: 0n, returnRip: cpu.nextRip });
   virtualization.endDelivery();
-  if (!software) cpu.taps.exception?.(vector, undefined, linear(0n));
+  if (!software) cpu.taps.exception?.(vector, undefined, linear(0n), cpu.index);
 }
 
 const intN: Helper = (cpu, insn) => {

@@ -7,7 +7,6 @@ import { flagHelpers } from './flags';
 import { interruptHelpers } from './interrupts';
 import { modelSpecificHelpers } from './model-specific';
 import { portHelpers } from './ports';
-import { randomHelpers } from './random';
 import { segmentHelpers } from './segments';
 import { syscallHelpers } from './syscalls';
 import { waitingHelpers } from './waiting';
@@ -23,7 +22,6 @@ export const processorHelpers: HelperTable = {
   ...syscallHelpers,
   ...modelSpecificHelpers,
   ...portHelpers,
-  ...randomHelpers,
   ...cacheHelpers,
   ...waitingHelpers,
 };

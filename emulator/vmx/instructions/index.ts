@@ -2,7 +2,6 @@ import type { HelperTable } from '../../cpu/processor';
 import { invept, invvpid } from './invalidate';
 import { vmlaunch, vmresume } from './launch';
 import { undefinedInstruction, vmcall, vmxoff, vmxon } from './operation';
-import { vmfunc } from './vmfunc';
 import { vmclear, vmptrld, vmptrst } from './vmcs-pointer';
 import { vmread, vmwrite } from './vmread-vmwrite';
 
@@ -20,6 +19,6 @@ export const vmxHelpers: HelperTable = {
   vmresume,
   invept,
   invvpid,
-  vmfunc,
+  vmfunc: undefinedInstruction,
   getsec: undefinedInstruction,
 };
