@@ -1,6 +1,7 @@
 import { VmxMsr, type VmxMsrSymbol } from '../../emulator/arch/capability-msrs';
 import { allowed0, CONTROL_WORDS, type ControlWord, type ControlWordKey } from '../../emulator/arch/controls';
-import { VMCS_FIELD_SYMBOLS, VMCS_FIELDS } from '../../emulator/arch/vmcs-fields';
+import { VM_FUNCTIONS } from '../../emulator/arch/vm-functions';
+import { Field, VMCS_FIELD_SYMBOLS, VMCS_FIELDS } from '../../emulator/arch/vmcs-fields';
 import { hexNumber, type Explained, type Subject } from './row';
 
 const msr = (symbol: VmxMsrSymbol): string => `${symbol} (${hexNumber(VmxMsr[symbol])})`;
@@ -32,9 +33,22 @@ function explainWord(key: ControlWordKey): Explained[] {
   });
 }
 
-/** VM-execution, VM-exit and VM-entry controls; a name may be that of several words. */
+const vmFunctions: readonly Explained[] = Object.entries(VM_FUNCTIONS).map(([symbol, row]) => ({
+  symbol: `function.${symbol}`,
+  name: row.name,
+  aliases: [symbol, `function.${row.bit}`],
+  explanation: `If this is 1: ${row.meaning}.`,
+  facts: [
+    ['Position', `bit ${row.bit} of the VM-function controls (VMCS field ${hexNumber(Field.VM_FUNCTION_CONTROLS)})`],
+    ['Capability', `${msr('IA32_VMX_VMFUNC')}: bit ${row.bit} = may be 1`],
+    ['Here', row.implemented ? 'implemented' : 'not implemented; must be 0'],
+  ],
+  section: 'SDM vol. 3, 26.5.6',
+}));
+
+/** VM-execution, VM-exit and VM-entry controls, and VM functions; a name may be that of several words. */
 export const controls: Subject = {
   kind: 'control',
   title: 'VMX control',
-  rows: (Object.keys(CONTROL_WORDS) as ControlWordKey[]).flatMap(explainWord),
+  rows: [...(Object.keys(CONTROL_WORDS) as ControlWordKey[]).flatMap(explainWord), ...vmFunctions],
 };

@@ -16,6 +16,7 @@ const bits = (...positions: number[]): number => positions.reduce((sum, position
 
 /** HTT: the package has room for several logical processors, EBX bits 23:16 of them */
 export const Leaf1 = {
+  ECX_MONITOR: 1 << 3,
   ECX_VMX: 1 << 5,
   EDX_APIC: 1 << 9,
   EDX_HTT: 1 << 28,
@@ -24,14 +25,20 @@ export const Leaf1 = {
 } as const;
 
 const SIGNATURE = 0x000506e3;
-/** CMPXCHG16B, x2APIC, MOVBE, POPCNT, TSC deadline */
-const LEAF1_ECX = bits(13, 21, 22, 23, 24);
+/** CMPXCHG16B, x2APIC, MOVBE, POPCNT, TSC deadline, RDRAND; MONITOR where IA32_MISC_ENABLE allows it */
+const LEAF1_ECX = bits(13, 21, 22, 23, 24, 30);
 /** DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, MTRR, PGE, CMOV, PAT, PSE-36 */
 const LEAF1_EDX = bits(2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17);
 /** CLFLUSH line of 8 quadwords; count and identity of the logical processor are filled in */
 const LEAF1_EBX = 8 << 8;
-/** IA32_TSC_ADJUST, SMEP, CLFLUSHOPT, SMAP */
-const LEAF7_EBX = bits(1, 7, 20, 23);
+/** IA32_TSC_ADJUST, SMEP, RDSEED, CLFLUSHOPT, SMAP */
+const LEAF7_EBX = bits(1, 7, 18, 20, 23);
+/** Smallest and largest monitor line */
+const MONITOR_LINE = 64;
+/** Leaf 5 counts the C-states; an interrupt may wake MWAIT although it is masked */
+const LEAF5_ECX = bits(0, 1);
+/** MWAIT hints: one sub-state of C1 */
+const LEAF5_EDX = 1 << 4;
 /** UMIP */
 const LEAF7_ECX = bits(2);
 /** LAHF/SAHF in 64-bit mode, LZCNT */
@@ -65,7 +72,7 @@ export const CPUID_LEAVES: readonly CpuidLeaf[] = [
   leaf(2, 0x00ff0001),
   leaf(3),
   leaf(4),
-  leaf(5),
+  leaf(5, MONITOR_LINE, MONITOR_LINE, LEAF5_ECX, LEAF5_EDX),
   leaf(6),
   leaf(7, 0, LEAF7_EBX, LEAF7_ECX),
   leaf(8),

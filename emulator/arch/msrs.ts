@@ -75,6 +75,9 @@ export const FIXED_MTRRS: readonly number[] = fixedRanges.map(([, row]) => row.i
 /** IA32_MTRRCAP: 8 variable ranges, fixed ranges, write-combining (SDM vol. 3, 12.11.1) */
 export const MTRR_CAPABILITIES = 0x508n;
 
+/** IA32_MISC_ENABLE (SDM vol. 4, table 2-2) */
+export const MiscEnable = { FAST_STRINGS: 1n << 0n, MONITOR: 1n << 18n } as const;
+
 /** IA32_APIC_BASE */
 export const ApicBase = { BOOTSTRAP: 0x100n, X2APIC: 0x400n, ENABLE: 0x800n } as const;
 

@@ -173,7 +173,11 @@ export class Cpu implements Processor {
 
   get tsc(): bigint {
     const { state } = this;
-    return BigInt.asUintN(64, this.now + state.get64(State.TSC_ADJUST) + state.get64(State.TSC_OFFSET));
+    const multiplier = state.get64(State.TSC_MULTIPLIER);
+    let counter = this.now + state.get64(State.TSC_ADJUST);
+    // 48 fraction bits (SDM vol. 3, 25.6.5)
+    if (multiplier !== 0n) counter = (BigInt.asUintN(64, counter) * multiplier) >> 48n;
+    return BigInt.asUintN(64, counter + state.get64(State.TSC_OFFSET));
   }
 
   fault(vector: number, errorCode?: number): Error {

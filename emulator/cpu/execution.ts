@@ -13,7 +13,7 @@ import { isStackReference } from './stack-reference';
 import { FaultKind, Privilege, type Translation } from './translation';
 
 /** Rules that are asked about before the helper; see `Processor.intercept`. */
-const ASKED_BEFORE = new Set(['VMX', 'VMCALL', 'VMFUNC', 'GETSEC']);
+const ASKED_BEFORE = new Set(['VMX', 'VMCALL', 'GETSEC']);
 /** Instructions after which no single-step trap follows */
 const NO_TRAP = new Set(['int_n', 'int3', 'into', 'int1', 'syscall', 'sysenter']);
 

@@ -41,7 +41,7 @@ export interface Processor {
   readonly codeSize: 16 | 32 | 64;
   /** The virtual clock: instructions retired plus ticks spent halted */
   readonly now: bigint;
-  /** Time-stamp counter as RDTSC returns it, with IA32_TSC_ADJUST and the TSC offset in force */
+  /** Time-stamp counter as RDTSC returns it, with IA32_TSC_ADJUST and the TSC multiplier and offset in force */
   readonly tsc: bigint;
   /** Makes (does not throw) the one reusable fault object. Without `errorCode` none is pushed. */
   fault(vector: number, errorCode?: number): Error;
@@ -55,7 +55,7 @@ export interface Processor {
    * In VMX non-root operation: takes the VM exit of this instruction when its exit rule says so. True: it was taken, and
    * the helper returns at once. Helpers call it where the manual places the exit among the instruction's checks (SDM
    * vol. 3, "Relative Priority of Faults and VM Exits"). The run loop itself asks, before the helper, only for the rules
-   * VMX, VMCALL, VMFUNC and GETSEC.
+   * VMX, VMCALL and GETSEC.
    */
   exits(insn: Instruction): boolean;
   /** The same for code below the helper itself: throws `exitTaken()` when the exit was taken. */
@@ -173,6 +173,8 @@ export interface Virtualization {
   readonly nonRoot: boolean;
   /** Takes the VM exit if this instruction's exit rule says so. Only called in non-root, see `Processor.intercept`. */
   instruction(insn: Instruction): ExitKind;
+  /** A control that would define this instruction in non-root operation is 0: #UD. See `requireDefined`. */
+  undefines(insn: Instruction): boolean;
   /**
    * An exception is about to be delivered (non-root): exception bitmap, page-fault mask/match. RIP and flags are what
    * would be pushed. `type` is the VMCS interruption type (3 hardware exception, 5 INT1, 6 INT3 and INTO).
@@ -235,6 +237,7 @@ export const noVirtualization: Virtualization = {
   monitorTrap: false,
   blocksInit: false,
   instruction: () => ExitKind.None,
+  undefines: () => false,
   exception: () => ExitKind.None,
   boundary: () => ExitKind.None,
   eptFault: () => ExitKind.None,

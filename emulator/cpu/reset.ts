@@ -1,5 +1,5 @@
 import { Cr0 } from '../arch/control-registers';
-import { ApicBase, PAT_RESET } from '../arch/msrs';
+import { ApicBase, MiscEnable, PAT_RESET } from '../arch/msrs';
 import { AccessRights } from '../arch/segments';
 import { Activity } from '../arch/activity';
 import { Segment, State, STATE_SIZE } from '../memory/layout';
@@ -16,7 +16,6 @@ const DR7_RESET = 0x400n;
 /** IA32_FEATURE_CONTROL as the firmware leaves it: locked, VMX outside SMX */
 const FEATURE_CONTROL = 5n;
 const NONE = (1n << 64n) - 1n;
-const FAST_STRINGS = 1n;
 
 /** Registers that RESET and INIT set alike (SDM vol. 3, table 10-1). */
 function commonState(state: CpuState): void {
@@ -54,7 +53,7 @@ export function resetState(cpu: Processor): void {
   state.set64(State.XCR0, 1n);
   state.set64(State.PAT, PAT_RESET);
   state.set64(State.APIC_BASE, 0xfee00000n | ApicBase.ENABLE | (cpu.index === 0 ? ApicBase.BOOTSTRAP : 0n));
-  state.set64(State.MISC_ENABLE, FAST_STRINGS);
+  state.set64(State.MISC_ENABLE, MiscEnable.FAST_STRINGS | MiscEnable.MONITOR);
   state.set64(State.FEATURE_CONTROL, cpu.virtualization.present ? FEATURE_CONTROL : 0n);
   state.set64(State.VMXON_POINTER, NONE);
   state.set64(State.CURRENT_VMCS, NONE);

@@ -184,6 +184,8 @@ export interface MachineConfiguration {
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;
   readonly disks?: readonly DiskConfiguration[];
+  /** Where the generator behind RDRAND and RDSEED begins, a whole number from 0; 0 when absent */
+  readonly randomSeed?: number;
 }
 
 export type BootProtocol = 'pvh' | 'multiboot2' | 'multiboot' | 'elf' | 'raw';

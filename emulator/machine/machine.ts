@@ -48,6 +48,12 @@ const HELPERS = { ...processorHelpers, ...vmxHelpers };
 /** Registers that decide about translation: after a debugger wrote one, nothing cached is to be trusted. */
 const TRANSLATION_REGISTERS = new Set(['cr0', 'cr3', 'cr4', 'efer']);
 
+function seedOf(seed: number): bigint {
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new MachineError(`randomSeed: ${seed} is no seed. Give a whole number from 0 to ${Number.MAX_SAFE_INTEGER}.`);
+  return BigInt(seed);
+}
+
 const LIMIT: RunResult = { why: 'limit' };
 const REQUESTED: RunResult = { why: 'requested' };
 
@@ -105,6 +111,8 @@ class EmulatedMachine implements Machine {
       engine = cpu.engine;
       return cpu;
     });
+    const seed = seedOf(configuration.randomSeed ?? 0);
+    this.processors.states.forEach((state, i) => state.set64(State.RANDOM, seed ^ (BigInt(i) << 56n)));
     this.engine = this.processors.current.engine;
     this.engine.translatorEnabled = configuration.translator;
     if (configuration.translatorThreshold !== undefined) this.engine.hotThreshold = configuration.translatorThreshold;

@@ -2,6 +2,7 @@ import { PHYSICAL_ADDRESS_BITS } from '../arch/address-width';
 import { VmxMsr } from '../arch/capability-msrs';
 import { allowed0, allowed1, CONTROL_WORDS, type ControlWordKey } from '../arch/controls';
 import { Cr0, Cr4 } from '../arch/control-registers';
+import { VM_FUNCTIONS_ALLOWED } from '../arch/vm-functions';
 import { VMCS_FIELDS, VMCS_FIELD_SYMBOLS, vmcsFieldExists, vmcsIndex } from '../arch/vmcs-fields';
 import { CR4_SUPPORTED } from '../cpu/control-registers';
 import { VMCS_REGION_SIZE, VMCS_REVISION } from './vmcs';
@@ -94,11 +95,12 @@ const MSRS = new Map<number, bigint>([
   [VmxMsr.IA32_VMX_CR4_FIXED1, CR4_FIXED1],
   [VmxMsr.IA32_VMX_VMCS_ENUM, BigInt(highestIndex) << 1n],
   [VmxMsr.IA32_VMX_EPT_VPID_CAP, EPT_VPID_CAPABILITIES],
+  [VmxMsr.IA32_VMX_VMFUNC, VM_FUNCTIONS_ALLOWED],
 ]);
 
 /**
- * The value of a capability MSR. IA32_VMX_VMFUNC, IA32_VMX_PROCBASED_CTLS3 and IA32_VMX_EXIT_CTLS2 exist only with
- * the controls that they describe (SDM vol. 3, A.11, A.3.4, A.4.2), so they do not exist here.
+ * The value of a capability MSR. IA32_VMX_PROCBASED_CTLS3 and IA32_VMX_EXIT_CTLS2 exist only with the controls
+ * that they describe (SDM vol. 3, A.3.4, A.4.2), so they do not exist here.
  */
 export const capabilityMsr = (index: number): bigint | undefined => MSRS.get(index);
 

@@ -5,6 +5,7 @@ import { ExitReason } from '../arch/exit-reasons';
 import type { Instruction } from '../isa/instruction';
 import type { ExitRule } from '../isa/row';
 import { hostPhysical } from '../memory/address';
+import { State } from '../memory/layout';
 import type { VmxCore } from './core';
 import { clts, lmsw, movFromCr, movToCr } from './control-register-exits';
 import {
@@ -19,6 +20,7 @@ import {
 } from './instruction-information';
 import { portAccess } from './io-exits';
 import { Slot } from './vmcs';
+import { vmFunctionExits } from './vm-functions';
 
 /**
  * Instructions that cause VM exits (SDM vol. 3, 26.1.2 and 26.1.3), a row for each rule that the instruction table
@@ -29,6 +31,8 @@ export interface InstructionExitRow {
   readonly section: string;
   /** What decides, in words */
   readonly decides: string;
+  /** Secondary control without which the instruction raises #UD in non-root operation, before all else */
+  readonly definedBy?: number;
   readonly exits: (core: VmxCore, insn: Instruction) => boolean;
 }
 
@@ -124,11 +128,10 @@ function invpcid(core: VmxCore, insn: Instruction): boolean {
   return true;
 }
 
-/** Without "enable RDTSCP" the instruction is undefined in non-root operation (SDM vol. 3, 26.3). */
-function rdtscp(core: VmxCore, insn: Instruction): boolean {
-  if (!(core.secondaryControls & Secondary.ENABLE_RDTSCP)) throw core.cpu.fault(Vector.UD);
-  if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.RDTSC_EXITING)) return false;
-  instructionExit(core, insn, ExitReason.RDTSCP);
+/** The qualification tells whether MONITOR's address range was armed (SDM vol. 3, 28.2.1). */
+function mwait(core: VmxCore, insn: Instruction): boolean {
+  if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.MWAIT_EXITING)) return false;
+  instructionExit(core, insn, ExitReason.MWAIT, BigInt(core.cpu.state.get32(State.MONITOR_ARMED)));
   return true;
 }
 
@@ -190,15 +193,15 @@ export const INSTRUCTION_EXITS: Readonly<Record<ExitRule, InstructionExitRow>> =
   XSETBV: { section: unconditional, decides: 'always', exits: always(ExitReason.XSETBV) },
   VMX: { section: unconditional, decides: 'always; VMREAD and VMWRITE with VMCS shadowing by their bitmaps', exits: vmxInstruction },
   VMCALL: { section: unconditional, decides: 'always', exits: always(ExitReason.VMCALL) },
-  VMFUNC: { section: '26.5.6', decides: '"enable VM functions" cannot be 1 here: VMFUNC raises #UD', exits: never },
+  VMFUNC: { section: '26.5.6', decides: 'VM-function controls, and what the function says of its arguments; #UD without enable VM functions', definedBy: Secondary.ENABLE_VM_FUNCTIONS, exits: vmFunctionExits },
   HLT: { section: conditional, decides: 'HLT exiting', exits: primary(Primary.HLT_EXITING, ExitReason.HLT) },
   INVLPG: { section: conditional, decides: 'INVLPG exiting', exits: invlpg },
   INVPCID: { section: conditional, decides: 'enable INVPCID and INVLPG exiting', exits: invpcid },
-  MWAIT: { section: conditional, decides: 'MWAIT exiting', exits: primary(Primary.MWAIT_EXITING, ExitReason.MWAIT) },
+  MWAIT: { section: conditional, decides: 'MWAIT exiting', exits: mwait },
   MONITOR: { section: conditional, decides: 'MONITOR exiting', exits: primary(Primary.MONITOR_EXITING, ExitReason.MONITOR) },
   RDPMC: { section: conditional, decides: 'RDPMC exiting', exits: primary(Primary.RDPMC_EXITING, ExitReason.RDPMC) },
   RDTSC: { section: conditional, decides: 'RDTSC exiting', exits: primary(Primary.RDTSC_EXITING, ExitReason.RDTSC) },
-  RDTSCP: { section: conditional, decides: 'enable RDTSCP and RDTSC exiting', exits: rdtscp },
+  RDTSCP: { section: conditional, decides: 'RDTSC exiting; #UD without enable RDTSCP', definedBy: Secondary.ENABLE_RDTSCP, exits: primary(Primary.RDTSC_EXITING, ExitReason.RDTSCP) },
   RDRAND: { section: conditional, decides: 'RDRAND exiting', exits: secondary(Secondary.RDRAND_EXITING, ExitReason.RDRAND, randomInformation) },
   RDSEED: { section: conditional, decides: 'RDSEED exiting', exits: secondary(Secondary.RDSEED_EXITING, ExitReason.RDSEED, randomInformation) },
   PAUSE: { section: conditional, decides: 'PAUSE exiting, or PAUSE-loop exiting at CPL 0', exits: pause },

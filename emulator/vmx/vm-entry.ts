@@ -145,7 +145,7 @@ export class VmEntry {
     return FAILED_ENTRY;
   }
 
-  /** SDM vol. 3, 27.3.2; address-range monitoring (27.3.3) is not implemented, so there is nothing to clear. */
+  /** SDM vol. 3, 27.3.2 and 27.3.3: address-range monitoring ends */
   private loadGuestState(): void {
     const { cpu, vmcs, transfers } = this.core;
     transfers.loadGuest(vmcs.wasmAddress);
@@ -253,9 +253,13 @@ function selectTranslation(t: Transfer): void {
   const activated = f.and(primary, i32(Primary.ACTIVATE_SECONDARY_CONTROLS));
   const secondary = f.let(f.select(activated, t.field(Slot.SECONDARY_PROCESSOR_CONTROLS), i32(0)));
   t.setState(State.VMX_ROOT, i32(0));
+  t.setState(State.MONITOR_ARMED, i32(0));
   t.when(secondary, Secondary.ENABLE_VPID, () => t.setState(State.VPID, t.selector(Slot.VPID)));
   t.when(secondary, Secondary.ENABLE_EPT, () => t.load(State.EPTP, Slot.EPT_POINTER));
-  t.when(primary, Primary.USE_TSC_OFFSETTING, () => t.load(State.TSC_OFFSET, Slot.TSC_OFFSET));
+  t.when(primary, Primary.USE_TSC_OFFSETTING, () => {
+    t.load(State.TSC_OFFSET, Slot.TSC_OFFSET);
+    t.when(secondary, Secondary.USE_TSC_SCALING, () => t.load(State.TSC_MULTIPLIER, Slot.TSC_MULTIPLIER));
+  });
 }
 
 /** SDM vol. 3, 27.3.2.1 */

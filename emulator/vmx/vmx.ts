@@ -65,6 +65,11 @@ export class Vmx implements Virtualization {
     return INSTRUCTION_EXITS[exit].exits(this.core, insn) ? this.exit() : ExitKind.None;
   }
 
+  undefines(insn: Instruction): boolean {
+    const needed = insn.row.exit && INSTRUCTION_EXITS[insn.row.exit].definedBy;
+    return needed !== undefined && (this.secondaryControls & needed) === 0;
+  }
+
   exception(
     vector: number,
     errorCode: number | undefined,

@@ -63,7 +63,7 @@ describe('explanations', () => {
     assert.deepEqual(symbols('field', 'EPTP'), ['EPT_POINTER']);
     assert.match(fact('field', 'eptp', 'Access'), /0x201a.*0x201b/);
     assert.match(fact('field', 'EPT_POINTER', 'Exists'), /"Enable EPT" .*; exists here/);
-    assert.match(fact('field', 'TSC_MULTIPLIER', 'Exists'), /does not exist here/);
+    assert.match(fact('field', 'ENCLV_EXITING_BITMAP', 'Exists'), /does not exist here/);
     assert.equal(fact('field', 'GUEST_RIP', 'Exists'), 'always');
     assert.match(fact('field', 'EXIT_REASON', 'Access'), /IA32_VMX_MISC bit 29/);
   });

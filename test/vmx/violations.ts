@@ -100,6 +100,13 @@ const rows: Record<string, Violation> = {
   'control.eptp.memory-type': set('EPT_POINTER', 0x9001n | (3n << 3n), ept),
   'control.eptp.walk-length': set('EPT_POINTER', 0x9006n | (4n << 3n), ept),
   'control.eptp.reserved': set('EPT_POINTER', 0x9006n | (3n << 3n) | (1n << 8n), ept),
+  'control.vm-functions.reserved': set('VM_FUNCTION_CONTROLS', 2, secondaries(Secondary.ENABLE_VM_FUNCTIONS)),
+  'control.vm-functions.ept': set('VM_FUNCTION_CONTROLS', 1, secondaries(Secondary.ENABLE_VM_FUNCTIONS)),
+  'control.vm-functions.eptp-list': set('EPTP_LIST_ADDRESS', 8, (bench) => {
+    enableEpt(bench, Secondary.ENABLE_VM_FUNCTIONS);
+    bench.set('VM_FUNCTION_CONTROLS', 1);
+  }),
+  'control.tsc-multiplier': or('SECONDARY_PROCESSOR_CONTROLS', Secondary.USE_TSC_SCALING, secondaryOn),
   'control.shadowing.vmread-bitmap': set('VMREAD_BITMAP', 8, secondaries(Secondary.VMCS_SHADOWING)),
   'control.shadowing.vmwrite-bitmap': set('VMWRITE_BITMAP', BEYOND_PHYSICAL, secondaries(Secondary.VMCS_SHADOWING)),
   'control.unrestricted-guest': or('SECONDARY_PROCESSOR_CONTROLS', Secondary.UNRESTRICTED_GUEST, secondaryOn),

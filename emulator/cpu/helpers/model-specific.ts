@@ -1,11 +1,11 @@
 import { Cr4 } from '../../arch/control-registers';
 import { cpuidLeaf, Leaf1, withTopology } from '../../arch/cpuid';
 import { Vector } from '../../arch/exceptions';
-import { ApicBase } from '../../arch/msrs';
+import { ApicBase, MiscEnable } from '../../arch/msrs';
 import { State } from '../../memory/layout';
 import { readMsr, writeMsr } from '../msr';
 import type { Helper, HelperTable, Processor } from '../processor';
-import { requirePrivilege } from './operands';
+import { requireDefined, requirePrivilege } from './operands';
 
 const RAX = 0;
 const RCX = 1;
@@ -23,6 +23,7 @@ const cpuid: Helper = (cpu, insn) => {
   let { ecx, edx } = row;
   if (row.leaf === 1) {
     if (cpu.virtualization.present) ecx |= Leaf1.ECX_VMX;
+    if (state.get64(State.MISC_ENABLE) & MiscEnable.MONITOR) ecx |= Leaf1.ECX_MONITOR;
     if ((state.get64(State.APIC_BASE) & ApicBase.ENABLE) === 0n) edx &= ~Leaf1.EDX_APIC;
   }
   state.setGpr(RAX, BigInt(row.eax >>> 0));
@@ -64,6 +65,7 @@ const rdtsc: Helper = (cpu, insn) => {
 };
 
 const rdtscp: Helper = (cpu, insn) => {
+  requireDefined(cpu, insn);
   checkTimeStamp(cpu);
   if (cpu.exits(insn)) return;
   setPair(cpu, cpu.tsc);

@@ -7,6 +7,7 @@ import { flagHelpers } from './flags';
 import { interruptHelpers } from './interrupts';
 import { modelSpecificHelpers } from './model-specific';
 import { portHelpers } from './ports';
+import { randomHelpers } from './random';
 import { segmentHelpers } from './segments';
 import { syscallHelpers } from './syscalls';
 import { waitingHelpers } from './waiting';
@@ -22,6 +23,7 @@ export const processorHelpers: HelperTable = {
   ...syscallHelpers,
   ...modelSpecificHelpers,
   ...portHelpers,
+  ...randomHelpers,
   ...cacheHelpers,
   ...waitingHelpers,
 };

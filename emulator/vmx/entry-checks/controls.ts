@@ -1,6 +1,7 @@
 import { allowed0, allowed1, Entry, Exit, Pin, Primary, Secondary, type ControlWordKey } from '../../arch/controls';
 import { EptPointer } from '../../arch/ept-bits';
 import { interruptionHasErrorCode, InterruptionType, interruptionVector } from '../../arch/interruption';
+import { VM_FUNCTIONS_ALLOWED, VmFunction } from '../../arch/vm-functions';
 import type { VmcsFieldSymbol } from '../../arch/vmcs-fields';
 import { BEYOND_PHYSICAL, CR3_TARGET_LIMIT, isPageAddress } from '../capabilities';
 import { Slot } from '../vmcs';
@@ -43,6 +44,8 @@ function reserved(make: typeof execution, key: ControlWordKey, value: (c: EntryC
 }
 
 const usesIoBitmaps = (c: EntryContext): boolean => (c.primary & Primary.USE_IO_BITMAPS) !== 0;
+const vmFunctions = (c: EntryContext): bigint =>
+  c.secondary & Secondary.ENABLE_VM_FUNCTIONS ? c.get64(Slot.VM_FUNCTION_CONTROLS) : 0n;
 const EPT_MEMORY_TYPES = new Set([0n, 6n]);
 const EPT_RESERVED = EptPointer.SUPERVISOR_SHADOW_STACK | EptPointer.RESERVED | BEYOND_PHYSICAL;
 
@@ -117,6 +120,30 @@ export const EXECUTION_CONTROL_CHECKS: readonly EntryCheck[] = [
     'with "enable EPT" reserved bits of the EPT pointer are 0: 11:7 and those beyond the physical-address width',
     ['EPT_POINTER', 'SECONDARY_PROCESSOR_CONTROLS'],
     (c) => !c.ept || eptpReservedClear(c.get64(Slot.EPT_POINTER)),
+  ),
+  execution(
+    'vm-functions.reserved',
+    `with "enable VM functions" only bits of IA32_VMX_VMFUNC (0x${VM_FUNCTIONS_ALLOWED.toString(16)}) are 1 in the VM-function controls`,
+    ['VM_FUNCTION_CONTROLS', 'SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => (vmFunctions(c) & ~VM_FUNCTIONS_ALLOWED) === 0n,
+  ),
+  execution(
+    'vm-functions.ept',
+    '"EPTP switching" is 0 when "enable EPT" is 0',
+    ['VM_FUNCTION_CONTROLS', 'SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => !(vmFunctions(c) & VmFunction.EPTP_SWITCHING) || c.ept,
+  ),
+  execution(
+    'vm-functions.eptp-list',
+    'with "EPTP switching" the EPTP-list address is 4-KByte aligned and within the physical-address width',
+    ['EPTP_LIST_ADDRESS', 'VM_FUNCTION_CONTROLS'],
+    (c) => !(vmFunctions(c) & VmFunction.EPTP_SWITCHING) || isPageAddress(c.get64(Slot.EPTP_LIST_ADDRESS)),
+  ),
+  execution(
+    'tsc-multiplier',
+    'with "use TSC scaling" the TSC multiplier is not 0',
+    ['TSC_MULTIPLIER', 'SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => !(c.secondary & Secondary.USE_TSC_SCALING) || c.get64(Slot.TSC_MULTIPLIER) !== 0n,
   ),
   ...(['VMREAD_BITMAP', 'VMWRITE_BITMAP'] as const).map((field) =>
     execution(

@@ -258,12 +258,14 @@ export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
       QUALIFICATION_LINK_POINTER,
     ),
   ),
-  nonRegister(
-    'link-pointer.current',
-    'the VMCS link pointer is not the current-VMCS pointer',
-    ['VMCS_LINK_POINTER'],
-    (c) => linkPointer(c) !== c.core.currentVmcs || noLink(c),
-    QUALIFICATION_LINK_POINTER,
+  everyEntry(
+    nonRegister(
+      'link-pointer.current',
+      'the VMCS link pointer is not the current-VMCS pointer',
+      ['VMCS_LINK_POINTER'],
+      (c) => linkPointer(c) !== c.core.currentVmcs || noLink(c),
+      QUALIFICATION_LINK_POINTER,
+    ),
   ),
 ];
 

@@ -2,6 +2,7 @@ import type { HelperTable } from '../../cpu/processor';
 import { invept, invvpid } from './invalidate';
 import { vmlaunch, vmresume } from './launch';
 import { undefinedInstruction, vmcall, vmxoff, vmxon } from './operation';
+import { vmfunc } from './vmfunc';
 import { vmclear, vmptrld, vmptrst } from './vmcs-pointer';
 import { vmread, vmwrite } from './vmread-vmwrite';
 
@@ -19,6 +20,6 @@ export const vmxHelpers: HelperTable = {
   vmresume,
   invept,
   invvpid,
-  vmfunc: undefinedInstruction,
+  vmfunc,
   getsec: undefinedInstruction,
 };

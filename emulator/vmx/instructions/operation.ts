@@ -42,6 +42,7 @@ function enterVmxOperation(core: VmxCore, address: bigint): void {
   cpu.state.set32(State.VMX_ON, 1);
   cpu.state.set32(State.VMX_ROOT, 1);
   cpu.state.set64(State.VMXON_POINTER, address);
+  cpu.state.set32(State.MONITOR_ARMED, 0);
   core.currentVmcs = NO_VMCS;
   cpu.contextChanged();
 }
@@ -51,6 +52,7 @@ export const vmxoff: Helper = (cpu, insn) => {
   cpu.state.set32(State.VMX_ON, 0);
   cpu.state.set32(State.VMX_ROOT, 0);
   cpu.state.set64(State.VMXON_POINTER, NO_VMCS);
+  cpu.state.set32(State.MONITOR_ARMED, 0);
   core.currentVmcs = NO_VMCS;
   cpu.contextChanged();
   succeed(core);
@@ -63,7 +65,7 @@ export const vmcall: Helper = (cpu, insn) => {
   fail(core, VmInstructionError.VMCALL_IN_ROOT);
 };
 
-/** VMFUNC: #UD outside non-root operation and without "enable VM functions". GETSEC: CR4.SMXE cannot be 1. */
+/** GETSEC: CR4.SMXE cannot be 1. */
 export const undefinedInstruction: Helper = (cpu) => {
   throw cpu.fault(Vector.UD);
 };
