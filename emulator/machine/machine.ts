@@ -111,12 +111,13 @@ class EmulatedMachine implements Machine {
       engine = cpu.engine;
       return cpu;
     });
-    const seed = seedOf(configuration.randomSeed ?? 0);
-    this.processors.states.forEach((state, i) => state.set64(State.RANDOM, seed ^ (BigInt(i) << 56n)));
     this.engine = this.processors.current.engine;
     this.engine.translatorEnabled = configuration.translator;
     if (configuration.translatorThreshold !== undefined) this.engine.hotThreshold = configuration.translatorThreshold;
     this.physical.rangesMoved();
+    this.processors.states.forEach((state, vcpu) =>
+      state.set64(State.RANDOM, seedOf((configuration.randomSeed ?? 0) + vcpu)),
+    );
     this.boot = boot(configuration, this.memory, this.processors.current.state);
     this.processors.current.contextChanged();
     this.scheduler.start();
