@@ -34,7 +34,7 @@ const CHUNK_COUNT = Math.floor((ENTRY_MAPS - RECORDS) / CHUNK_SIZE);
 export class CodePage {
   /** Bytes that were decoded; stores elsewhere in the page leave it alone */
   readonly covered = new Uint8Array(PAGE);
-  /** Instructions behind Exit records */
+  /** Instructions that helpers execute, always or sometimes */
   instructions: Instruction[] = [];
   chunks: number[] = [];
   /** Free record in the last chunk, and how many follow */

@@ -9,6 +9,7 @@ import { I32, Op } from '../wasm/opcodes';
 import { Field } from './record';
 import { Scratch, Stop } from './scratch';
 import type { Variant } from './variant';
+import { readVmcsField, writeVmcsField } from './vmcs-access';
 
 /** Where a handler's code lives, and the functions it may call. */
 export interface HandlerFrame {
@@ -205,6 +206,22 @@ export abstract class RecordContext extends Context {
     f.if(condition);
     this.raise(i32(vector), errorCode);
     f.end();
+  }
+
+  helperIf(condition: Value): void {
+    const { f } = this;
+    f.if(condition);
+    f.store32(i32(Scratch.STOP), i32(Stop.Helper));
+    this.frame.leaveBefore();
+    f.end();
+  }
+
+  readVmcs(encoding: Value): Value {
+    return readVmcsField(this, encoding);
+  }
+
+  writeVmcs(encoding: Value, value: Value): void {
+    writeVmcsField(this, encoding, value);
   }
 
   protected raise(vector: Value, errorCode: number): void {

@@ -33,8 +33,8 @@ export class RecordWriter {
     view.setInt32(record + Field.LINK, link, true);
   }
 
-  /** The record of an instruction with a meaning. */
-  instruction(record: number, page: CodePage, offset: number, instruction: Instruction): void {
+  /** The record of an instruction with a meaning; `index` is its number in the page when it has a helper too. */
+  instruction(record: number, page: CodePage, offset: number, instruction: Instruction, index: number): void {
     const { view } = this;
     const { row } = instruction;
     const relative = hasRelativeTarget(row);
@@ -56,7 +56,7 @@ export class RecordWriter {
       true,
     );
     view.setUint16(record + Field.OFFSET, offset, true);
-    view.setInt32(record + Field.LINK, 0, true);
+    view.setInt32(record + Field.LINK, index, true);
     this.writeSegment(record, instruction);
     if (instruction.isMemory) this.writeMemory(record, page, offset, instruction);
     this.writeImmediates(record, page, offset, instruction, relative);

@@ -24,7 +24,7 @@ export const Field = {
   IMMEDIATE: 16,
   /** i32: displacement; relative target; second immediate */
   DISPLACEMENT: 24,
-  /** i32: record of the near target, 0 until linked; index of the instruction for Exit records */
+  /** i32: record of the near target, 0 until linked; index of the instruction where a helper may execute it */
   LINK: 28,
 } as const;
 

@@ -89,11 +89,11 @@ export class RunDecoder {
   }
 
   private write(record: number, page: CodePage, offset: number, instruction: Instruction): void {
-    if (instruction.row.meaning) this.writer.instruction(record, page, offset, instruction);
-    else {
-      this.writer.pseudo(record, Pseudo.Exit, offset, page.instructions.length, BigInt(Stop.Helper));
-      page.instructions.push(instruction);
-    }
+    const { meaning, helper } = instruction.row;
+    const index = page.instructions.length;
+    if (helper !== undefined) page.instructions.push(instruction);
+    if (!meaning) this.writer.pseudo(record, Pseudo.Exit, offset, index, BigInt(Stop.Helper));
+    else this.writer.instruction(record, page, offset, instruction, helper === undefined ? 0 : index);
   }
 
   private ripAt(page: CodePage, offset: number): bigint {

@@ -276,6 +276,18 @@ export abstract class Context {
   /** Raises an exception when the condition is not zero: leaves precisely, nothing committed. Vectors: SDM vol. 3, 6.15. */
   abstract raiseIf(condition: Value, vector: number, errorCode?: number): void;
 
+  /** Leaves the instruction to its row's helper when the condition is not zero. Before any write. */
+  abstract helperIf(condition: Value): void;
+
+  // VMCS data
+
+  /**
+   * A field by its encoding (i64) in the VMCS that VMREAD and VMWRITE access, i64. Left to the helper when there is no
+   * such VMCS or field, outside VMX root operation, and above CPL 0.
+   */
+  abstract readVmcs(encoding: Value): Value;
+  abstract writeVmcs(encoding: Value, value: Value): void;
+
   // Helpers over values
 
   /** `value` (i64) cut to `width`, as its type. */

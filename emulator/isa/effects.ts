@@ -202,6 +202,19 @@ class EffectsContext extends Context {
   raiseIf(_condition: Value, _vector: number): void {
     this.raises = true;
   }
+
+  helperIf(): void {
+    this.raises = true;
+  }
+
+  readVmcs(): Value {
+    this.raises = true;
+    return this.unknown(64);
+  }
+
+  writeVmcs(): void {
+    this.raises = true;
+  }
 }
 
 const cache = new Map<string, Effects>();

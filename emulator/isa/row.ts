@@ -58,7 +58,10 @@ export interface InstructionRow {
   readonly notation: string;
   /** Manual's operand codes in order, for example ['Ev', 'Gv'] */
   readonly operands: readonly string[];
-  /** Computation plus RAM: the meaning. Everything else: a helper. Exactly one is set. */
+  /**
+   * Computation plus RAM: the meaning. Everything else: a helper. Both: the meaning is the common case, which leaves to
+   * the helper (`Context.helperIf`) whatever is not; the helper can do all of it.
+   */
   readonly meaning?: Meaning;
   readonly helper?: HelperName;
   readonly exit?: ExitRule;
@@ -100,8 +103,8 @@ export function row(
   options: RowOptions,
 ): RowDefinition {
   const { meaning, helper, exit, only } = options;
-  if ((meaning === undefined) === (helper === undefined))
-    throw new Error(`${mnemonic} ${notation}: a row has either a meaning or a helper`);
+  if (meaning === undefined && helper === undefined)
+    throw new Error(`${mnemonic} ${notation}: a row has a meaning or a helper`);
   return {
     mnemonic,
     notation,

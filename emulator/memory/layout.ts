@@ -36,6 +36,11 @@ export const JUMP_CACHE = 0x90000;
 /** VT-x: fields of VMCSs as VM entry last accepted them (vmx/entry-checks/remembered.ts). A cache, never state. */
 export const ACCEPTED_FIELDS = 0xa0000;
 export const ACCEPTED_FIELDS_SIZE = 0x10000;
+/** How VMREAD and VMWRITE reach each field: u16 by encoding, `VmcsAccess`, 0 where there is no such field */
+export const VMCS_FIELD_TABLE = 0xb0000;
+export const VMCS_FIELD_ENCODINGS = 0x8000;
+/** Bits of an entry: byte offset in the region; all 64 bits are accessed; only 16 bits are written */
+export const VmcsAccess = { OFFSET: 0xfff, WIDE: 0x1000, NARROW: 0x2000 } as const;
 export const CODE_BASE = 0x100000;
 /** Maps from code offset to region entry, for indirect jumps inside a translated region: the top of the engine's part. */
 export const ENTRY_MAPS = 0x3000000;
@@ -176,6 +181,8 @@ export const State = {
   /** 8: TSC multiplier in force, 0 = the counter is not scaled */
   TSC_MULTIPLIER: 0x730,
   ENGINE_PRIVATE: 0x800,
+  /** 4: wasm address of the VMCS that VMREAD and VMWRITE access at once, without the helper: in root operation the current one; else 0 */
+  DIRECT_VMCS: 0x900,
 
   /** 8: clock at which the turn of this vCPU ends; 0 when it does not run or there is no other (machine/scheduler.ts) */
   TURN_END: 0x980,

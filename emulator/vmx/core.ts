@@ -104,6 +104,7 @@ export class VmxCore {
   set currentVmcs(address: bigint) {
     this.cpu.state.set64(State.CURRENT_VMCS, address);
     this.vmcs.bind(address);
+    this.cpu.state.set32(State.DIRECT_VMCS, this.vmcs.valid ? this.vmcs.wasmAddress : 0);
   }
 
   /** The current VMCS as State names it: after a snapshot was restored the binding follows. */

@@ -78,6 +78,7 @@ export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
 /** Root operation: no VPID, no EPT, no TSC offset, no timer. */
 function leaveGuestTranslation(t: Transfer): void {
   t.setState(State.VMX_ROOT, i32(1));
+  t.setState(State.DIRECT_VMCS, t.vmcs);
   for (const offset of [State.TSC_OFFSET, State.TSC_MULTIPLIER, State.EPTP, State.VPID]) t.setState64(offset, i64(0));
   // Address-range monitoring ends (28.5.6).
   t.setState(State.MONITOR_ARMED, i32(0));

@@ -18,7 +18,8 @@ const SYSTEM_FLAGS = 0x3f7700;
 export class Transfer {
   readonly f = new FunctionBuilder([I32]);
 
-  private get vmcs(): Value {
+  /** wasm address of the VMCS. i32 */
+  get vmcs(): Value {
     return this.f.local(VMCS);
   }
 

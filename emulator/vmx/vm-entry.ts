@@ -253,6 +253,7 @@ function selectTranslation(t: Transfer): void {
   const activated = f.and(primary, i32(Primary.ACTIVATE_SECONDARY_CONTROLS));
   const secondary = f.let(f.select(activated, t.field(Slot.SECONDARY_PROCESSOR_CONTROLS), i32(0)));
   t.setState(State.VMX_ROOT, i32(0));
+  t.setState(State.DIRECT_VMCS, i32(0));
   t.setState(State.MONITOR_ARMED, i32(0));
   t.when(secondary, Secondary.ENABLE_VPID, () => t.setState(State.VPID, t.selector(Slot.VPID)));
   t.when(secondary, Secondary.ENABLE_EPT, () => t.load(State.EPTP, Slot.EPT_POINTER));

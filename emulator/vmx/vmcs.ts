@@ -8,7 +8,8 @@ import {
   type VmcsFieldSymbol,
 } from '../arch/vmcs-fields';
 import { hostPhysical, PAGE_MASK, PAGE_SIZE, type HostPhysicalAddress } from '../memory/address';
-import { STATE_BASE } from '../memory/layout';
+import { STATE_BASE, VMCS_FIELD_ENCODINGS, VMCS_FIELD_TABLE, VmcsAccess } from '../memory/layout';
+import type { MachineMemory } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
 
 /**
@@ -48,6 +49,16 @@ for (const symbol of VMCS_FIELD_SYMBOLS) {
   const encoding = Field[symbol];
   offsetByEncoding[encoding] = Slot[symbol];
   if (vmcsWidth(encoding) === 64) offsetByEncoding[encoding | 1] = Slot[symbol] + 4;
+}
+
+/** Writes VMCS_FIELD_TABLE, by which generated code executes VMREAD and VMWRITE. */
+export function writeFieldTable(memory: MachineMemory): void {
+  for (let encoding = 0; encoding < VMCS_FIELD_ENCODINGS; encoding++) {
+    const offset = vmcsFieldOffset(encoding);
+    const size = accessSize(encoding);
+    const access = offset | (size === 8 ? VmcsAccess.WIDE : size === 2 ? VmcsAccess.NARROW : 0);
+    memory.view.setUint16(VMCS_FIELD_TABLE + encoding * 2, offset === 0 ? 0 : access, true);
+  }
 }
 
 /** The field's place in a region, or 0 when the encoding is no field of this processor. */

@@ -9,7 +9,7 @@ import { savedResumeFlag, VmxCore, type MsrAccess } from './core';
 import { boundaryExit, exceptionExit } from './event-exits';
 import { LOAD_HOST_STATE } from './host-state';
 import { INSTRUCTION_EXITS } from './instruction-exits';
-import { Slot } from './vmcs';
+import { Slot, writeFieldTable } from './vmcs';
 import { createTransfers, type TransferPhases } from './state-transfer';
 import { LOAD_GUEST_STATE, VmEntry } from './vm-entry';
 import { SAVE_GUEST_STATE, vmExit } from './vm-exit';
@@ -29,6 +29,7 @@ export class Vmx implements Virtualization {
   readonly entry: VmEntry;
 
   constructor(cpu: Processor, msrs: MsrAccess) {
+    writeFieldTable(cpu.physical.memory);
     this.core = new VmxCore(cpu, msrs, createTransfers(cpu.physical.memory, TRANSFERS));
     this.entry = new VmEntry(this.core);
   }

@@ -7,6 +7,7 @@ import { State, TLB_ADDEND, TLB_READ, TLB_WRITE } from '../../memory/layout';
 import { i32, i64, type Value } from '../../wasm/expression';
 import type { Label } from '../../wasm/function-builder';
 import { Access } from '../host';
+import { readVmcsField, writeVmcsField } from '../vmcs-access';
 import { repeatPrefixOf } from './instruction-effects';
 import { conditionOf, lazyKind, normalOf, type FlagProducer } from './lazy-flags';
 import { loadOpcode, storeOpcode } from './memory-opcodes';
@@ -387,6 +388,18 @@ export class TranslationContext extends Context {
     this.f.if(condition);
     this.region.leaveBefore(this.instruction);
     this.f.end();
+  }
+
+  helperIf(condition: Value): void {
+    this.raiseIf(condition, 0);
+  }
+
+  readVmcs(encoding: Value): Value {
+    return readVmcsField(this, encoding);
+  }
+
+  writeVmcs(encoding: Value, value: Value): void {
+    writeVmcsField(this, encoding, value);
   }
 }
 
