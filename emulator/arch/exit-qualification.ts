@@ -93,7 +93,7 @@ const QUALIFICATIONS: Partial<Record<ExitReasonSymbol, QualificationRow>> = {
   VIRTUALIZED_EOI: { format: VECTOR_FORMAT },
   APIC_WRITE: { format: '11:0 offset in the virtual-APIC page' },
   EPT_VIOLATION: {
-    format: `0 read; 1 write; 2 fetch; 5:3 what the EPT entries allow (read, write, execute); 7 guest linear address valid; 8 translation of it (0 = the walk of the guest page tables); ${UNBLOCKING}`,
+    format: `0 read; 1 write; 2 fetch; 5:3 what the EPT entries allow (read, write, execute); 6 user-mode execute, with mode-based execute control; 7 guest linear address valid; 8 translation of it (0 = the walk of the guest page tables), and then what paging allows: 9 user-mode, 10 writable, 11 execute-disabled; ${UNBLOCKING}`,
     words: eptViolation,
   },
   EPT_MISCONFIGURATION: {

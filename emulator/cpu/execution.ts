@@ -10,7 +10,7 @@ import { raiseEptFault } from './linear-memory';
 import type { HelperTable } from './processor';
 import type { SlowPath } from './slow-path';
 import { isStackReference } from './stack-reference';
-import { FaultKind, Privilege, type Translation } from './translation';
+import { eptFaultKind, FaultKind, Privilege, type Translation } from './translation';
 
 /** Rules that are asked about before the helper; see `Processor.intercept`. */
 const ASKED_BEFORE = new Set(['VMX', 'VMCALL', 'GETSEC']);
@@ -107,13 +107,17 @@ export class Execution {
         return;
       case FaultKind.EptViolation:
       case FaultKind.EptMisconfiguration:
-        raiseEptFault(cpu, {
-          misconfiguration: kind === FaultKind.EptMisconfiguration,
+      case FaultKind.LogFull: {
+        const raised = raiseEptFault(cpu, {
+          kind: eptFaultKind(kind),
+          convertible: state.get32(State.FAULT_ERROR) !== 0,
           guestPhysical: state.get64(State.FAULT_PHYSICAL),
           linear: state.get64(State.FAULT_LINEAR),
           qualification: state.get64(State.FAULT_QUALIFICATION),
         });
+        this.unwind(raised);
         return;
+      }
       case FaultKind.FetchOutsideRam: {
         const physical = state.get64(State.FAULT_PHYSICAL).toString(16);
         throw cpu.unsupported(`fetching an instruction outside RAM, at physical address 0x${physical}`);

@@ -4,7 +4,7 @@ import { hostPhysical, linear as asLinear, type LinearAddress } from '../memory/
 import { Segment } from '../memory/layout';
 import { Vector } from '../arch/exceptions';
 import { ExitKind, type EptFault, type Processor } from './processor';
-import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
+import { DEVICE, eptFaultKind, FAULT, FaultKind, Privilege, type Translation } from './translation';
 import { segmentFault } from './segment-access';
 
 const ADDRESS_16 = 0xffffn;
@@ -119,7 +119,8 @@ export class LinearMemory {
       throw this.cpu.fault(fault.vector, fault.errorCode);
     }
     throw raiseEptFault(this.cpu, {
-      misconfiguration: fault.kind === FaultKind.EptMisconfiguration,
+      kind: eptFaultKind(fault.kind),
+      convertible: fault.convertible,
       guestPhysical: BigInt(fault.guestPhysical),
       linear: fault.linear,
       qualification: BigInt(fault.qualification),
@@ -137,9 +138,16 @@ export class LinearMemory {
   }
 }
 
-/** Reports an EPT fault to VT-x; the result is to be thrown. */
+/** Reports an EPT fault to VT-x; the result, the VM exit or #VE, is to be thrown. */
 export function raiseEptFault(cpu: Processor, fault: EptFault): Error {
-  if (cpu.virtualization.eptFault(fault) === ExitKind.Taken) return cpu.exitTaken();
+  switch (cpu.virtualization.eptFault(fault)) {
+    case ExitKind.Taken:
+      return cpu.exitTaken();
+    case ExitKind.VirtualizationException:
+      return cpu.fault(Vector.VE);
+    case ExitKind.None:
+      break;
+  }
   throw new Error('an EPT fault outside VMX non-root operation');
 }
 

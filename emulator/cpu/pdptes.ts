@@ -1,23 +1,28 @@
 import { Cr0 } from '../arch/control-registers';
+import { EptBit } from '../memory/ept-walker';
 import { State } from '../memory/layout';
 import { PagingContext } from '../memory/paging-context';
-import { pdpteValid, WalkFault } from '../memory/walker';
+import { pdpteValid } from '../memory/walker';
 import { raiseEptFault } from './linear-memory';
 import type { Processor } from './processor';
+import { eptFaultOf } from './translation';
 
 const ENTRIES = 4;
 const TABLE = 0xffffffe0n;
-/** Bits of EptBit */
-const READ = 1;
-const READ_WRITE = 3;
 
-/** See `Processor.loadPdptes`. The access is to a guest-physical address without a linear one. */
+/**
+ * See `Processor.loadPdptes`. The access is to a guest-physical address without a linear one, and a read even where
+ * accesses to guest paging structures count as writes (SDM vol. 3, 29.3.5).
+ */
 export function loadPdptes(cpu: Processor, cr3: bigint): boolean {
   const { state, walker } = cpu;
-  const context = new PagingContext().set({ cr0: Cr0.PE, cr3, cr4: 0n, efer: 0n, eptp: state.get64(State.EPTP) });
-  if (!walker.walkGuestPhysical(context, Number(cr3 & TABLE), context.eptAccessedDirty ? READ_WRITE : READ)) {
+  const eptp = state.get64(State.EPTP);
+  const eptControls = state.get32(State.EPT_CONTROLS);
+  const context = new PagingContext().set({ cr0: Cr0.PE, cr3, cr4: 0n, efer: 0n, eptp, eptControls });
+  if (!walker.walkGuestPhysical(context, Number(cr3 & TABLE), EptBit.READ)) {
     throw raiseEptFault(cpu, {
-      misconfiguration: walker.fault === WalkFault.EptMisconfiguration,
+      kind: eptFaultOf(walker.fault),
+      convertible: walker.convertible,
       guestPhysical: BigInt(walker.guestPhysical),
       linear: undefined,
       qualification: BigInt(walker.qualification),

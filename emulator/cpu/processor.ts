@@ -141,6 +141,8 @@ export const enum ExitKind {
   None = 0,
   /** A VM exit happened; the processor is now in root operation at the host state's RIP */
   Taken = 1,
+  /** Of an EPT violation: #VE is to be raised instead */
+  VirtualizationException = 2,
 }
 
 /**
@@ -192,7 +194,7 @@ export interface Virtualization {
   boundary(point: Boundary): ExitKind;
   /** Monitor trap flag in force: the processor executes one instruction at a time, then Boundary.MonitorTrap. */
   readonly monitorTrap: boolean;
-  /** EPT violation or misconfiguration found by the page walk. */
+  /** EPT violation, misconfiguration, or full page-modification log, found by the page walk. */
   eptFault(fault: EptFault): ExitKind;
   /** Triple fault, task switch. */
   tripleFault(): ExitKind;
@@ -219,11 +221,19 @@ export interface Virtualization {
   iretUnblocksNmi(): boolean;
 }
 
+export const enum EptFaultKind {
+  Violation,
+  Misconfiguration,
+  LogFull,
+}
+
 export interface EptFault {
-  readonly misconfiguration: boolean;
+  readonly kind: EptFaultKind;
+  /** A violation that may become a #VE, as far as the EPT entries say */
+  readonly convertible: boolean;
   readonly guestPhysical: bigint;
   readonly linear: bigint | undefined;
-  /** Exit qualification bits 0-12 as the manual defines them for EPT violations; 0 for a misconfiguration */
+  /** Exit qualification bits 0-11 as the manual defines them for EPT violations; 0 otherwise */
   readonly qualification: bigint;
 }
 

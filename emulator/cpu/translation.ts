@@ -9,6 +9,7 @@ import { LONG_MODE, PAE } from '../memory/paging-format';
 import type { PhysicalMemory } from '../memory/physical';
 import { eptRootOf, Permission, TagMode, type Tlb } from '../memory/tlb';
 import { AccessBit, WalkFault, type Walker } from '../memory/walker';
+import { EptFaultKind } from './processor';
 import type { CpuState } from './state';
 
 export const enum Privilege {
@@ -30,7 +31,23 @@ export const enum FaultKind {
   Device = 4,
   /** Code outside RAM */
   FetchOutsideRam = 5,
+  /** The page-modification log is full. */
+  LogFull = 6,
 }
+
+export const eptFaultKind = (kind: FaultKind): EptFaultKind =>
+  kind === FaultKind.EptViolation
+    ? EptFaultKind.Violation
+    : kind === FaultKind.LogFull
+      ? EptFaultKind.LogFull
+      : EptFaultKind.Misconfiguration;
+
+export const eptFaultOf = (fault: WalkFault): EptFaultKind =>
+  fault === WalkFault.EptViolation
+    ? EptFaultKind.Violation
+    : fault === WalkFault.LogFull
+      ? EptFaultKind.LogFull
+      : EptFaultKind.Misconfiguration;
 
 /** Results of `translate` that are no wasm address. */
 export const DEVICE = -1;
@@ -47,6 +64,7 @@ export interface AccessFault {
   linear: bigint;
   guestPhysical: number;
   qualification: number;
+  convertible: boolean;
 }
 
 /**
@@ -56,7 +74,7 @@ export interface AccessFault {
 export class Translation {
   readonly context = new PagingContext();
   readonly fault: AccessFault = {
-    kind: FaultKind.None, vector: 0, errorCode: 0, linear: 0n, guestPhysical: 0, qualification: 0,
+    kind: FaultKind.None, vector: 0, errorCode: 0, linear: 0n, guestPhysical: 0, qualification: 0, convertible: false,
   }; // prettier-ignore
   /** Physical address of the last access that reached a device */
   deviceAddress = 0;
@@ -87,7 +105,14 @@ export class Translation {
   changed(): boolean {
     const { state, context } = this;
     const { cr0 } = state;
-    context.set({ cr0, cr3: state.cr3, cr4: state.cr4, efer: state.efer, eptp: state.get64(State.EPTP) });
+    context.set({
+      cr0,
+      cr3: state.cr3,
+      cr4: state.cr4,
+      efer: state.efer,
+      eptp: state.get64(State.EPTP),
+      eptControls: state.get32(State.EPT_CONTROLS),
+    });
     if (context.format === PAE) for (let i = 0; i < 4; i++) context.setPdpte(i, state.get64(State.PDPTE + i * 8));
     const flags = BigInt(state.get32(State.FLAGS_SYSTEM));
     const real = (cr0 & Cr0.PE) === 0n;
@@ -110,7 +135,8 @@ export class Translation {
       (context.writeProtect ? TagMode.WRITE_PROTECT : 0) |
       (context.noExecute ? TagMode.NO_EXECUTE : 0) |
       (context.smep ? TagMode.SMEP : 0) |
-      (context.smap ? TagMode.SMAP : 0);
+      (context.smap ? TagMode.SMAP : 0) |
+      (context.modeBasedExecute ? TagMode.MODE_BASED_EXECUTE : 0);
     this.systemBank = this.tlb.select(vpid, 0, ept, mode);
     // Only the bank that runs is made: banks are few, and a selection may take one from another tag.
     if (this.user) this.userBank = this.tlb.select(vpid, 0, ept, mode | TagMode.USER, this.systemBank);
@@ -183,12 +209,16 @@ export class Translation {
       case WalkFault.EptMisconfiguration:
         this.record(FaultKind.EptMisconfiguration, 0, 0, linear);
         break;
+      case WalkFault.LogFull:
+        this.record(FaultKind.LogFull, 0, 0, linear);
+        break;
       default:
         this.record(FaultKind.Exception, Vector.PF, walker.errorCode, linear);
         return;
     }
     this.fault.guestPhysical = walker.guestPhysical;
     this.fault.qualification = walker.qualification;
+    this.fault.convertible = walker.convertible;
   }
 
   private record(kind: FaultKind, vector: number, errorCode: number, linear: bigint): void {
@@ -199,6 +229,7 @@ export class Translation {
     fault.linear = linear;
     fault.guestPhysical = 0;
     fault.qualification = 0;
+    fault.convertible = false;
   }
 
   /** Zero-extended RAM bytes at a wasm address */
@@ -240,7 +271,7 @@ export class Translation {
     state.set32(State.FAULT, 1);
     state.set32(State.FAULT_KIND, kind);
     state.set32(State.FAULT_VECTOR, fault.vector);
-    state.set32(State.FAULT_ERROR, fault.errorCode);
+    state.set32(State.FAULT_ERROR, fault.convertible ? 1 : fault.errorCode);
     state.set64(State.FAULT_LINEAR, fault.linear);
     state.set64(State.FAULT_PHYSICAL, BigInt(fault.guestPhysical));
     state.set64(State.FAULT_QUALIFICATION, BigInt(fault.qualification));

@@ -97,6 +97,7 @@ export class Translations {
       case WalkFault.EptMisconfiguration:
         return `${at}: EPT misconfiguration for guest-physical ${hex(walker.guestPhysical)}`;
       case WalkFault.PageFault:
+      case WalkFault.LogFull:
       case WalkFault.None:
         return walker.errorCode & 8 ? `${at}: a reserved bit is set in the last entry` : `${at}: not present`;
     }

@@ -9,7 +9,15 @@ export interface PagingRegisters {
   readonly efer: bigint;
   /** 0 when EPT is not in use */
   readonly eptp: bigint;
+  /** Bits of EptControl; 0 when left out */
+  readonly eptControls?: number;
 }
+
+/** What of EPT is on besides the EPT pointer: bits of State.EPT_CONTROLS. */
+export const EptControl = {
+  MODE_BASED_EXECUTE: 1,
+  PAGE_MODIFICATION_LOG: 2,
+} as const;
 
 const BITS_51_12 = 0xffffffffff000n;
 /** PAE: the page-directory-pointer table is 32-byte aligned and below 4 GByte (SDM vol. 3, table 4-7). */
@@ -34,9 +42,13 @@ export class PagingContext {
   global = false;
   eptInUse = false;
   eptRoot = 0;
+  /** Levels of the extended page tables: 4 or 5 */
+  eptLevels = 4;
   eptAccessedDirty = false;
+  modeBasedExecute = false;
+  logsModifications = false;
 
-  set({ cr0, cr3, cr4, efer, eptp }: PagingRegisters): this {
+  set({ cr0, cr3, cr4, efer, eptp, eptControls = 0 }: PagingRegisters): this {
     const paging = (cr0 & Cr0.PG) !== 0n;
     const pae = (cr4 & Cr4.PAE) !== 0n;
     const long = (efer & Efer.LMA) !== 0n;
@@ -51,7 +63,11 @@ export class PagingContext {
     this.global = (cr4 & Cr4.PGE) !== 0n;
     this.eptInUse = eptp !== 0n;
     this.eptRoot = Number(eptp & BITS_51_12);
-    this.eptAccessedDirty = (eptp & 0x40n) !== 0n;
+    const eptFlags = Number(eptp & 0x78n);
+    this.eptLevels = (eptFlags >> 3) % 8 === 4 ? 5 : 4;
+    this.eptAccessedDirty = (eptFlags & 0x40) !== 0;
+    this.modeBasedExecute = (eptControls & EptControl.MODE_BASED_EXECUTE) !== 0;
+    this.logsModifications = (eptControls & EptControl.PAGE_MODIFICATION_LOG) !== 0;
     return this;
   }
 

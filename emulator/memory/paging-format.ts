@@ -100,6 +100,17 @@ export const EPT: PagingFormat = {
   ],
 };
 
+/** EPT with a page-walk length of 5 */
+export const EPT_5: PagingFormat = {
+  ...EPT,
+  name: '5-level EPT',
+  size: 512 * EPT.size,
+  levels: [
+    { name: 'EPT PML5E', span: 256 * 1024 * GIB, leaf: 'never', reservedLow: 0xf8, reservedLeafLow: 0 },
+    ...EPT.levels,
+  ],
+};
+
 /** Bits of a PAE PDPTE that must be 0 when it is present: 63:MAXPHYADDR, 8:5 and 2:1 (SDM vol. 3, table 4-8). */
 export const PDPTE_RESERVED_LOW = 0x1e6;
 export const PDPTE_RESERVED_HIGH = (0xfff00000 | BEYOND_PHYSICAL) >>> 0;

@@ -27,6 +27,17 @@ export class TableMemory {
     this.high = size === 8 ? (words[(at >>> 2) + 1] ?? 0) >>> 0 : 0;
   }
 
+  /** Stores 8 bytes: what the processor writes besides tables, like the page-modification log. */
+  store(address: number, value: bigint): void {
+    const at = this.physical.ramAddress(address);
+    if (at < RAM_BASE) {
+      this.physical.write(hostPhysical(BigInt(address)), 8, value);
+      return;
+    }
+    this.physical.memory.view.setBigUint64(at, value, true);
+    this.onStore?.(at, 8);
+  }
+
   /** Sets bits in the low half of an entry: accessed and dirty flags. */
   setBits(address: number, bits: number): void {
     const at = this.physical.ramAddress(address);

@@ -26,6 +26,7 @@ export const TagMode = {
   SMAP: 32,
   /** RFLAGS.AC lifts SMAP for explicit accesses. */
   ALIGNMENT: 64,
+  MODE_BASED_EXECUTE: 128,
 } as const;
 
 /** Meaning of the permission bits of `fill`. */

@@ -1,4 +1,4 @@
-import { EptBit, EptWalker, type StepSink } from './ept-walker';
+import { EptBit, EptFailure, EptWalker, type StepSink } from './ept-walker';
 import type { PagingContext } from './paging-context';
 import { PAE, PDPTE_RESERVED_HIGH, PDPTE_RESERVED_LOW, type PagingFormat, type PagingLevel } from './paging-format';
 import type { PhysicalMemory } from './physical';
@@ -25,6 +25,8 @@ export const enum WalkFault {
   EptViolation,
   /** `guestPhysical` */
   EptMisconfiguration,
+  /** `guestPhysical`: an EPT flag is to be set, and the page-modification log is full */
+  LogFull,
 }
 
 const PRESENT = 1;
@@ -37,9 +39,15 @@ const GLOBAL = 0x100;
 const NO_EXECUTE = 0x80000000;
 const TWO_32 = 0x100000000;
 
-/** EPT-violation qualification: linear address valid; the access was to the translated address, not a table entry. */
+/**
+ * EPT-violation qualification: linear address valid; the access was to the translated address, not a table entry; and
+ * then, as advanced information, what paging allows (SDM vol. 3, table 28-7).
+ */
 const LINEAR_VALID = 1 << 7;
 const TRANSLATED = 1 << 8;
+const USER_LINEAR = 1 << 9;
+const WRITABLE_LINEAR = 1 << 10;
+const EXECUTE_DISABLED_LINEAR = 1 << 11;
 
 /**
  * The page-table walker, for every format and both dimensions. The result of the last walk is in its fields: a walk
@@ -56,6 +64,8 @@ export class Walker {
   fault: WalkFault = WalkFault.None;
   errorCode = 0;
   qualification = 0;
+  /** After an EPT violation: the EPT entry does not suppress #VE. */
+  convertible = false;
   readonly tables: TableMemory;
   readonly ept: EptWalker;
   private sinkFunction: StepSink | undefined;
@@ -93,7 +103,8 @@ export class Walker {
       this.pageSize = 4096;
       this.global = false;
       this.permissions = Permission.READ | Permission.WRITE | Permission.EXECUTE;
-      return this.finish(context, low, access, probe);
+      // Without paging every linear address is user-mode, writable and executable (SDM vol. 3, 4.6.1 and table 28-7).
+      return this.finish(context, low, access, probe, WRITABLE | USER, false);
     }
     const root = format === PAE ? this.pageDirectory(context, low, access, probe) : context.root;
     return root >= 0 && this.walkTables(context, format, root, format === PAE ? low : address, access, probe);
@@ -109,7 +120,7 @@ export class Walker {
       return true;
     }
     this.hostPhysical = this.ept.translate(context, guestPhysical, access, probe);
-    return this.hostPhysical >= 0 || this.eptFault(guestPhysical, access, 0);
+    return this.hostPhysical >= 0 || this.eptFault(context, guestPhysical, access, 0);
   }
 
   private walkTables(
@@ -159,7 +170,7 @@ export class Walker {
         if (!this.updateFlags(context, depth, access)) return false;
         if ((low & DIRTY) === 0 && (access & AccessBit.WRITE) === 0) this.permissions &= ~Permission.WRITE;
       }
-      return this.finish(context, base + (address % level.span), access, probe);
+      return this.finish(context, base + (address % level.span), access, probe, rights, noExecute);
     }
     return false;
   }
@@ -188,9 +199,9 @@ export class Walker {
       const bits = depth === leafDepth && access & AccessBit.WRITE ? ACCESSED | DIRTY : ACCESSED;
       if (((this.entryLow[depth] ?? 0) & bits) === bits) continue;
       if (context.eptInUse && ((this.entryRights[depth] ?? 0) & EptBit.WRITE) === 0) {
-        this.ept.permissions = this.entryRights[depth] ?? 0;
-        this.ept.misconfiguration = false;
-        return this.eptFault(this.entryGuest[depth] ?? 0, EptBit.READ | EptBit.WRITE, LINEAR_VALID);
+        // Who asks learns permissions and suppression from a walk for write, which fails.
+        this.ept.translate(context, this.entryGuest[depth] ?? 0, EptBit.READ | EptBit.WRITE, false);
+        return this.eptFault(context, this.entryGuest[depth] ?? 0, EptBit.READ | EptBit.WRITE, LINEAR_VALID);
       }
       this.tables.setBits(this.entryHost[depth] ?? 0, bits);
     }
@@ -205,7 +216,7 @@ export class Walker {
     const access = context.eptAccessedDirty ? EptBit.READ | EptBit.WRITE : EptBit.READ;
     const host = this.ept.translate(context, guestEntry, access, probe);
     this.entryRights[depth] = this.ept.permissions;
-    if (host < 0) this.eptFault(guestEntry, access, LINEAR_VALID);
+    if (host < 0) this.eptFault(context, guestEntry, access, LINEAR_VALID);
     return host;
   }
 
@@ -228,19 +239,27 @@ export class Walker {
     return -1;
   }
 
-  /** The last step: the guest-physical address of the access through EPT. */
-  private finish(context: PagingContext, guestPhysical: number, access: number, probe: boolean): boolean {
+  /** The last step: the guest-physical address of the access through EPT. `rights` are what paging allows. */
+  private finish(
+    context: PagingContext,
+    guestPhysical: number,
+    access: number,
+    probe: boolean,
+    rights: number,
+    noExecute: boolean,
+  ): boolean {
     this.guestPhysical = guestPhysical;
     this.hostPhysical = guestPhysical;
     if (!context.eptInUse) return true;
-    const bits = access & AccessBit.FETCH ? EptBit.EXECUTE : access & AccessBit.WRITE ? EptBit.WRITE : EptBit.READ;
+    const execute = rights & USER ? EptBit.EXECUTE_USER : EptBit.EXECUTE;
+    const bits = access & AccessBit.FETCH ? execute : access & AccessBit.WRITE ? EptBit.WRITE : EptBit.READ;
     const host = this.ept.translate(context, guestPhysical, bits, probe);
-    if (host < 0) return this.eptFault(guestPhysical, bits, LINEAR_VALID | TRANSLATED);
+    if (host < 0) return this.eptFault(context, guestPhysical, bits, advancedInformation(rights, noExecute));
     this.hostPhysical = host;
     const { permissions, dirty } = this.ept;
     if ((permissions & EptBit.READ) === 0) this.permissions &= ~Permission.READ;
     if ((permissions & EptBit.WRITE) === 0 || !dirty) this.permissions &= ~Permission.WRITE;
-    if ((permissions & EptBit.EXECUTE) === 0) this.permissions &= ~Permission.EXECUTE;
+    if ((permissions & execute) === 0) this.permissions &= ~Permission.EXECUTE;
     return true;
   }
 
@@ -252,14 +271,30 @@ export class Walker {
     return false;
   }
 
-  private eptFault(guestPhysical: number, access: number, flags: number): false {
-    const { misconfiguration, permissions } = this.ept;
-    this.fault = misconfiguration ? WalkFault.EptMisconfiguration : WalkFault.EptViolation;
+  private eptFault(context: PagingContext, guestPhysical: number, access: number, flags: number): false {
+    const { failure, permissions, convertible } = this.ept;
     this.guestPhysical = guestPhysical;
-    this.qualification = misconfiguration ? 0 : access | (permissions << 3) | flags;
+    this.qualification = 0;
+    this.convertible = false;
+    if (failure !== EptFailure.Violation) {
+      this.fault = failure === EptFailure.LogFull ? WalkFault.LogFull : WalkFault.EptMisconfiguration;
+      return false;
+    }
+    this.fault = WalkFault.EptViolation;
+    const kind = access & EptBit.EXECUTE_USER ? EptBit.EXECUTE : access;
+    const allowed = context.modeBasedExecute ? permissions : permissions & 7;
+    this.qualification = kind | (allowed << 3) | flags;
+    this.convertible = convertible;
     return false;
   }
 }
+
+const advancedInformation = (rights: number, noExecute: boolean): number =>
+  LINEAR_VALID |
+  TRANSLATED |
+  (rights & USER ? USER_LINEAR : 0) |
+  (rights & WRITABLE ? WRITABLE_LINEAR : 0) |
+  (noExecute ? EXECUTE_DISABLED_LINEAR : 0);
 
 const needed = (access: number): number =>
   access & AccessBit.FETCH ? Permission.EXECUTE : access & AccessBit.WRITE ? Permission.WRITE : Permission.READ;

@@ -12,6 +12,7 @@ import { AccessRights } from '../arch/segments';
 import type { InjectedEvent } from '../cpu/processor';
 import { hostPhysical } from '../memory/address';
 import { Segment, State } from '../memory/layout';
+import { EptControl } from '../memory/paging-context';
 import { i32, type Value } from '../wasm/expression';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
@@ -256,7 +257,16 @@ function selectTranslation(t: Transfer): void {
   t.setState(State.DIRECT_VMCS, i32(0));
   t.setState(State.MONITOR_ARMED, i32(0));
   t.when(secondary, Secondary.ENABLE_VPID, () => t.setState(State.VPID, t.selector(Slot.VPID)));
-  t.when(secondary, Secondary.ENABLE_EPT, () => t.load(State.EPTP, Slot.EPT_POINTER));
+  t.when(secondary, Secondary.ENABLE_EPT, () => {
+    t.load(State.EPTP, Slot.EPT_POINTER);
+    const modeBased = f.select(
+      f.and(secondary, i32(Secondary.MODE_BASED_EXECUTE_CONTROL)),
+      i32(EptControl.MODE_BASED_EXECUTE),
+      i32(0),
+    );
+    const log = f.select(f.and(secondary, i32(Secondary.ENABLE_PML)), i32(EptControl.PAGE_MODIFICATION_LOG), i32(0));
+    t.setState(State.EPT_CONTROLS, f.or(modeBased, log));
+  });
   t.when(primary, Primary.USE_TSC_OFFSETTING, () => {
     t.load(State.TSC_OFFSET, Slot.TSC_OFFSET);
     t.when(secondary, Secondary.USE_TSC_SCALING, () => t.load(State.TSC_MULTIPLIER, Slot.TSC_MULTIPLIER));

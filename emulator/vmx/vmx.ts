@@ -1,14 +1,16 @@
 import { Pin, Primary, Secondary } from '../arch/controls';
 import { ExitReason } from '../arch/exit-reasons';
-import { interruptionInformation, interruptionType, interruptionVector } from '../arch/interruption';
+import { interruptionInformation } from '../arch/interruption';
 import { Boundary, ExitKind, type EptFault, type Processor, type Virtualization } from '../cpu/processor';
 import type { Instruction } from '../isa/instruction';
 import { State } from '../memory/layout';
 import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
-import { savedResumeFlag, VmxCore, type MsrAccess } from './core';
+import { VmxCore, type MsrAccess } from './core';
+import { eptFaultExit, raisesVirtualizationException } from './ept-faults';
 import { boundaryExit, exceptionExit } from './event-exits';
 import { LOAD_HOST_STATE } from './host-state';
 import { INSTRUCTION_EXITS } from './instruction-exits';
+import { VmcsLog } from './page-modification-log';
 import { Slot, writeFieldTable } from './vmcs';
 import { createTransfers, type TransferPhases } from './state-transfer';
 import { LOAD_GUEST_STATE, VmEntry } from './vm-entry';
@@ -32,6 +34,7 @@ export class Vmx implements Virtualization {
     writeFieldTable(cpu.physical.memory);
     this.core = new VmxCore(cpu, msrs, createTransfers(cpu.physical.memory, TRANSFERS));
     this.entry = new VmEntry(this.core);
+    cpu.walker.ept.log = new VmcsLog(this.core);
   }
 
   get nonRoot(): boolean {
@@ -88,18 +91,11 @@ export class Vmx implements Virtualization {
     return boundaryExit(this.core, point) ? this.exit() : ExitKind.None;
   }
 
-  /** SDM vol. 3, 28.2.1: the linear address counts when the qualification says so. */
   eptFault(fault: EptFault): ExitKind {
     if (!this.nonRoot) return ExitKind.None;
-    const { delivery } = this.core;
     this.core.current();
-    const reason = fault.misconfiguration ? ExitReason.EPT_MISCONFIGURATION : ExitReason.EPT_VIOLATION;
-    const exit = this.core.exit.reset(reason, fault.misconfiguration ? 0n : fault.qualification);
-    exit.guestPhysical = fault.guestPhysical;
-    exit.guestLinear = fault.linear ?? 0n;
-    exit.resumeFlag = delivery.active
-      ? savedResumeFlag(interruptionType(delivery.information), interruptionVector(delivery.information))
-      : 'set';
+    if (raisesVirtualizationException(this.core, fault)) return ExitKind.VirtualizationException;
+    eptFaultExit(this.core, fault);
     return this.exit();
   }
 

@@ -30,10 +30,14 @@ function runHere(file: string, translator: boolean): { serial: string; outcome: 
   return { serial, outcome, hash: machine.stateHash() };
 }
 
+/** What paging allows, in the qualification of an EPT violation: Bochs has no advanced information (IA32_VMX_EPT_VPID_CAP). */
+const withoutAdvanced = (qualification: string): string => (parseInt(qualification, 16) & ~0xe00).toString(16);
+
 /** What depends on the features of a processor begins with "only". */
 const comparable = (serial: string): string[] =>
   serial
     .replaceAll('\r', '')
+    .replaceAll(/exit 48 q ([0-9a-f]+)/g, (_all, q: string) => `exit 48 q ${withoutAdvanced(q)}`)
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('only '));
 
@@ -61,7 +65,7 @@ describe('a hypervisor of another make: the machine', function () {
     assert.match(serial, /^real says 12345678 12345678 12345678 a5 a5 905 85 c03 7b 34$/m);
     assert.match(serial, /^real says 1 2 10 cafe 10$/m);
     assert.match(serial, /^prot says 1b 8 0 1b 10 23 6b65656c$/m);
-    assert.match(serial, /^long \d+: exit 48 q 19c gpa 3003000 gla 3003000/m);
+    assert.match(serial, /^long \d+: exit 48 q 79c gpa 3003000 gla 3003000/m);
     assert.match(serial, /^refused: VMCS link pointer 0x1234: exit 80000021 q 4$/m);
     // The monitor trap flag steps over one instruction.
     assert.equal(serial.match(/^only long \d+: exit 37/gm)?.length, 4);

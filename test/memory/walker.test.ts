@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { EptControl } from '../../emulator/memory/paging-context';
 import { AccessBit, WalkFault } from '../../emulator/memory/walker';
 import { Permission } from '../../emulator/memory/tlb';
 import { NX, NXE, PAE, PSE, SMAP, SMEP, Tables } from './tables';
@@ -231,15 +232,15 @@ describe('page walker, two dimensions', () => {
 
   it('reports read, write and fetch violations with the permissions in force', () => {
     t.eptPage(PAGE, PAGE, 0n);
-    violates(0, PAGE + 4, 0b110000001);
-    violates(WRITE, PAGE + 4, 0b110000010);
-    violates(FETCH, PAGE + 4, 0b110000100);
+    violates(0, PAGE + 4, 0b11110000001);
+    violates(WRITE, PAGE + 4, 0b11110000010);
+    violates(FETCH, PAGE + 4, 0b11110000100);
     t.eptPage(PAGE, PAGE, 1n);
-    violates(WRITE, PAGE + 4, 0b110001010);
+    violates(WRITE, PAGE + 4, 0b11110001010);
     t.eptPage(PAGE, PAGE, 3n);
-    violates(FETCH, PAGE + 4, 0b110011100);
+    violates(FETCH, PAGE + 4, 0b11110011100);
     t.eptPage(PAGE, PAGE, 4n);
-    violates(0, PAGE + 4, 0b110100001);
+    violates(0, PAGE + 4, 0b11110100001);
   });
 
   it('clears bit 8 for the access to a paging-structure entry', () => {
@@ -268,6 +269,88 @@ describe('page walker, two dimensions', () => {
     assert.equal(t.walker.walk(t.context({ eptp: flags }), linear, WRITE), true);
     assert.equal(t.read(leaf) & 0x300n, 0x300n);
     assert.equal(t.read(0x12000) & 0x300n, 0x100n);
+  });
+
+  it('tells of a violation what paging allows: user or supervisor, writable, execute-disabled', () => {
+    t.eptPage(PAGE, PAGE, 0n);
+    linear = t.mapLong(PAGE, 7n, NX | 7n);
+    violates(0, PAGE + 4, 0b111110000001);
+    linear = t.mapLong(PAGE, 3n);
+    violates(0, PAGE + 4, 0b010110000001);
+    linear = t.mapLong(PAGE, 1n);
+    violates(0, PAGE + 4, 0b000110000001);
+    const unpaged = t.context({ cr0: 0n, efer: 0n, eptp });
+    assert.equal(t.walker.walk(unpaged, BigInt(PAGE), 0), false);
+    assert.equal(t.walker.qualification, 0b011110000001, 'without paging every address is user-mode and writable');
+  });
+
+  it('asks bit 10 instead of bit 2 for user-mode linear addresses with mode-based execute control', () => {
+    const USER_EXECUTE = 1n << 10n;
+    const modeBased = (flags: bigint, leaf: bigint): boolean => {
+      linear = t.mapLong(PAGE, flags);
+      for (const at of [0x10000, 0x11000, 0x12000]) t.entry(at, t.read(at) | USER_EXECUTE);
+      t.eptPage(PAGE, PAGE, leaf);
+      return t.walker.walk(t.context({ eptp, eptControls: EptControl.MODE_BASED_EXECUTE }), linear, FETCH);
+    };
+    assert.equal(modeBased(3n, 5n), true);
+    assert.equal(modeBased(7n, 5n), false);
+    assert.equal(t.walker.qualification, 0b11110101100, 'bit 5: supervisor may, bit 6: user may not');
+    assert.equal(modeBased(7n, 1n | USER_EXECUTE), true);
+    assert.equal(t.walker.permissions & Permission.EXECUTE, Permission.EXECUTE);
+    assert.equal(modeBased(3n, 1n | USER_EXECUTE), false);
+    assert.equal(t.walker.qualification, 0b10111001100);
+    assert.equal(modeBased(7n, USER_EXECUTE), true, 'bit 10 alone makes an entry present');
+    assert.equal(t.walker.walk(t.context({ eptp }), linear, FETCH), false, 'and means nothing without the control');
+  });
+
+  it('walks five levels when the EPT pointer says so', () => {
+    t.entry(0x20000, 0x10000n | 7n);
+    const five = 0x20026n;
+    assert.equal(t.walker.walk(t.context({ eptp: five }), linear, 0), true);
+    assert.equal(t.walker.hostPhysical, PAGE);
+    t.entry(0x20000, 0x10000n | 0x87n);
+    assert.equal(t.walker.walk(t.context({ eptp: five }), linear, 0), false);
+    assert.equal(t.walker.fault, WalkFault.EptMisconfiguration);
+    t.entry(0x20000, 0n);
+    violates(0, 0x1008, 0b010000001, five);
+  });
+
+  it('tells whether the entry that decides suppresses #VE', () => {
+    const suppressed = 1n << 63n;
+    t.eptPage(PAGE, PAGE, 5n);
+    violates(WRITE, PAGE + 4, 0b11110101010);
+    assert.equal(t.walker.convertible, true);
+    t.eptPage(PAGE, PAGE, suppressed | 5n);
+    violates(WRITE, PAGE + 4, 0b11110101010);
+    assert.equal(t.walker.convertible, false);
+    t.entry(0x12000, suppressed);
+    assert.equal(t.walker.walk(t.context({ eptp }), linear, 0), false);
+    assert.equal(t.walker.convertible, false, 'an entry that is not present decides itself');
+  });
+
+  it('logs pages as their dirty flags are set, and touches nothing when the log is full', () => {
+    const logged: number[] = [];
+    let full = false;
+    t.walker.ept.log = {
+      get full() {
+        return full;
+      },
+      append: (at) => logged.push(at),
+    };
+    const context = t.context({ eptp: eptp | 0x40n, eptControls: EptControl.PAGE_MODIFICATION_LOG });
+    assert.equal(t.walker.walk(context, linear + 0x123n, 0), true);
+    assert.deepEqual(logged, [0x1000, 0x2000, 0x3000, 0x4000], 'the guest tables, which count as written');
+    assert.equal(t.walker.walk(context, linear + 0x123n, WRITE), true);
+    assert.deepEqual(logged.slice(4), [PAGE]);
+    assert.equal(t.walker.walk(context, linear, WRITE), true);
+    assert.equal(logged.length, 5, 'a dirty page is not logged again');
+    const leaf = 0x13000 + (PAGE >>> 12) * 8;
+    t.entry(leaf, t.read(leaf) & ~0x300n);
+    full = true;
+    assert.equal(t.walker.walk(context, linear, 0), false, 'also to set an accessed flag');
+    assert.equal(t.walker.fault, WalkFault.LogFull);
+    assert.equal(t.read(leaf) & 0x300n, 0n);
+    assert.equal(t.walker.walk(t.context({ eptp: eptp | 0x40n }), linear, WRITE), true);
   });
 
   it('keeps a guest page fault a page fault', () => {

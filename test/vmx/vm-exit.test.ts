@@ -4,7 +4,7 @@ import { Entry, Exit, Pin, Primary, Secondary } from '../../emulator/arch/contro
 import { ExitReason } from '../../emulator/arch/exit-reasons';
 import { Vector } from '../../emulator/arch/exceptions';
 import { InterruptionType } from '../../emulator/arch/interruption';
-import { Boundary, ExitKind, noInterrupts } from '../../emulator/cpu/processor';
+import { Boundary, EptFaultKind, ExitKind, noInterrupts } from '../../emulator/cpu/processor';
 import { Segment, State } from '../../emulator/memory/layout';
 import { GUEST_SEGMENTS } from '../../emulator/vmx/guest-state';
 import { readVmcsHeader } from '../../emulator/vmx';
@@ -77,7 +77,13 @@ describe('VM exit: saving guest state (SDM vol. 3, 28.3)', () => {
       saved((b) => b.vmx.exception(Vector.BP, undefined, 0n, 6, 1), false),
       0x202n,
     );
-    const fault = { misconfiguration: false, guestPhysical: 0x5000n, linear: 0x5000n, qualification: 0x181n };
+    const fault = {
+      kind: EptFaultKind.Violation,
+      convertible: false,
+      guestPhysical: 0x5000n,
+      linear: 0x5000n,
+      qualification: 0x181n,
+    };
     assert.equal(
       saved((b) => b.vmx.eptFault(fault), false),
       0x1_0202n,
@@ -360,7 +366,13 @@ describe('exceptions (SDM vol. 3, 25.6.3 and 28.2.2)', () => {
 describe('EPT faults and task switches', () => {
   it('EPT violation: qualification and both addresses', () => {
     const bench = guest();
-    const fault = { misconfiguration: false, guestPhysical: 0x5008n, linear: 0x7008n, qualification: 0x182n };
+    const fault = {
+      kind: EptFaultKind.Violation,
+      convertible: false,
+      guestPhysical: 0x5008n,
+      linear: 0x7008n,
+      qualification: 0x182n,
+    };
     assert.equal(bench.vmx.eptFault(fault), ExitKind.Taken);
     assert.equal(bench.get('EXIT_REASON'), BigInt(ExitReason.EPT_VIOLATION));
     assert.equal(bench.get('EXIT_QUALIFICATION'), 0x182n);
@@ -373,7 +385,13 @@ describe('EPT faults and task switches', () => {
 
   it('EPT misconfiguration: the address, no qualification', () => {
     const bench = guest();
-    bench.vmx.eptFault({ misconfiguration: true, guestPhysical: 0x5000n, linear: undefined, qualification: 0x1n });
+    bench.vmx.eptFault({
+      kind: EptFaultKind.Misconfiguration,
+      convertible: false,
+      guestPhysical: 0x5000n,
+      linear: undefined,
+      qualification: 0x1n,
+    });
     assert.equal(bench.get('EXIT_REASON'), 49n);
     assert.equal(bench.get('EXIT_QUALIFICATION'), 0n);
     assert.equal(bench.get('GUEST_PHYSICAL_ADDRESS'), 0x5000n);
@@ -390,7 +408,13 @@ describe('EPT faults and task switches', () => {
     const bench = VmxBench.ready();
     assert.equal(bench.vmx.tripleFault(), ExitKind.None);
     assert.equal(bench.vmx.taskSwitch(0x28, 0), ExitKind.None);
-    const fault = { misconfiguration: false, guestPhysical: 0n, linear: 0n, qualification: 0n };
+    const fault = {
+      kind: EptFaultKind.Violation,
+      convertible: false,
+      guestPhysical: 0n,
+      linear: 0n,
+      qualification: 0n,
+    };
     assert.equal(bench.vmx.eptFault(fault), ExitKind.None);
   });
 });

@@ -47,12 +47,12 @@ const usesIoBitmaps = (c: EntryContext): boolean => (c.primary & Primary.USE_IO_
 const vmFunctions = (c: EntryContext): bigint =>
   c.secondary & Secondary.ENABLE_VM_FUNCTIONS ? c.get64(Slot.VM_FUNCTION_CONTROLS) : 0n;
 const EPT_MEMORY_TYPES = new Set([0n, 6n]);
+const EPT_WALK_LENGTHS = new Set([3n << EptPointer.WALK_LENGTH_SHIFT, 4n << EptPointer.WALK_LENGTH_SHIFT]);
 const EPT_RESERVED = EptPointer.SUPERVISOR_SHADOW_STACK | EptPointer.RESERVED | BEYOND_PHYSICAL;
 
 /** The rules about EPTP, which INVEPT applies to its descriptor too (SDM vol. 3, chapter 31, INVEPT). */
 export const eptpMemoryTypeValid = (eptp: bigint): boolean => EPT_MEMORY_TYPES.has(eptp & EptPointer.MEMORY_TYPE);
-export const eptpWalkLengthValid = (eptp: bigint): boolean =>
-  (eptp & EptPointer.WALK_LENGTH) === 3n << EptPointer.WALK_LENGTH_SHIFT;
+export const eptpWalkLengthValid = (eptp: bigint): boolean => EPT_WALK_LENGTHS.has(eptp & EptPointer.WALK_LENGTH);
 export const eptpReservedClear = (eptp: bigint): boolean => (eptp & EPT_RESERVED) === 0n;
 export const eptpValid = (eptp: bigint): boolean =>
   eptpMemoryTypeValid(eptp) && eptpWalkLengthValid(eptp) && eptpReservedClear(eptp);
@@ -111,7 +111,7 @@ export const EXECUTION_CONTROL_CHECKS: readonly EntryCheck[] = [
   ),
   execution(
     'eptp.walk-length',
-    'with "enable EPT" bits 5:3 of the EPT pointer are 3: a page-walk length of 4',
+    'with "enable EPT" bits 5:3 of the EPT pointer are 3 or 4: a page-walk length of 4 or 5',
     ['EPT_POINTER', 'SECONDARY_PROCESSOR_CONTROLS'],
     (c) => !c.ept || eptpWalkLengthValid(c.get64(Slot.EPT_POINTER)),
   ),
@@ -154,10 +154,34 @@ export const EXECUTION_CONTROL_CHECKS: readonly EntryCheck[] = [
     ),
   ),
   execution(
+    'pml',
+    '"enable PML" is 0 when "enable EPT" is 0',
+    ['SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => !(c.secondary & Secondary.ENABLE_PML) || c.ept,
+  ),
+  execution(
+    'pml-address',
+    'with "enable PML" the PML address is 4-KByte aligned and within the physical-address width',
+    ['PML_ADDRESS', 'SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => !(c.secondary & Secondary.ENABLE_PML) || isPageAddress(c.get64(Slot.PML_ADDRESS)),
+  ),
+  execution(
     'unrestricted-guest',
     '"unrestricted guest" is 0 when "enable EPT" is 0',
     ['SECONDARY_PROCESSOR_CONTROLS'],
     (c) => !c.unrestricted || c.ept,
+  ),
+  execution(
+    'mode-based-execute',
+    '"mode-based execute control for EPT" is 0 when "enable EPT" is 0',
+    ['SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => !(c.secondary & Secondary.MODE_BASED_EXECUTE_CONTROL) || c.ept,
+  ),
+  execution(
+    'virtualization-exception-address',
+    'with "EPT-violation #VE" the virtualization-exception information address is 4-KByte aligned and within the physical-address width',
+    ['VIRTUALIZATION_EXCEPTION_ADDRESS', 'SECONDARY_PROCESSOR_CONTROLS'],
+    (c) => !(c.secondary & Secondary.EPT_VIOLATION_VE) || isPageAddress(c.get64(Slot.VIRTUALIZATION_EXCEPTION_ADDRESS)),
   ),
 ];
 
