@@ -35,7 +35,7 @@ const MIB = KIB * KIB;
 const GIB = KIB * MIB;
 
 /** Bits 51:MAXPHYADDR, in the high half */
-const BEYOND_PHYSICAL = 0xfffff & ~((1 << (PHYSICAL_ADDRESS_BITS - 32)) - 1);
+export const BEYOND_PHYSICAL = 0xfffff & ~((1 << (PHYSICAL_ADDRESS_BITS - 32)) - 1);
 /** Bits 62:52, which only PAE paging reserves */
 const PAE_RESERVED = 0x7ff00000;
 /** Bits 21:(M-19) of a 4-MByte page's entry, M at most 40 (SDM vol. 3, table 4-4) */
