@@ -80,7 +80,7 @@ export interface TranslateArguments {
 }
 export interface TranslateStep {
   name: string;
-  table: 'paging' | 'ept';
+  table: 'paging' | 'ept' | 'iommu';
   level: number;
   entryAddress: string;
   entry: string;

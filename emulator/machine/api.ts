@@ -40,6 +40,11 @@ export interface Machine {
   writeMemory(space: AddressSpace, address: bigint, bytes: Uint8Array): number;
   /** Every step of a translation, for the Address Translation view. Never faults, changes nothing. */
   walk(space: AddressSpace, address: bigint): Walk;
+  /**
+   * The same for what a device addresses: through root and context table and the second-stage tables of the IOMMU.
+   * `requester`: PCI requester ID, bus << 8 | device << 3 | function.
+   */
+  dmaTranslate(requester: number, address: bigint): Walk;
   readonly contexts: readonly Context[];
   /** Index of the vCPU whose turn it is: the one that a tap, a breakpoint or a requested stop belongs to */
   readonly runningVcpu: number;
@@ -134,7 +139,7 @@ export interface Walk {
 export interface WalkStep {
   /** 'PML4E', 'PDPTE', 'PDE', 'PTE', 'EPT PML4E', ... */
   readonly name: string;
-  readonly table: 'paging' | 'ept';
+  readonly table: 'paging' | 'ept' | 'iommu';
   readonly level: number;
   /** Where the entry lies, and its value */
   readonly entryAddress: bigint;
@@ -184,6 +189,8 @@ export interface MachineConfiguration {
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;
   readonly disks?: readonly DiskConfiguration[];
+  /** A VT-d unit for all PCI devices and the I/O APIC */
+  readonly iommu?: boolean;
   /** Where the generator behind RDRAND and RDSEED begins, a whole number from 0; 0 when absent */
   readonly randomSeed?: number;
 }

@@ -51,6 +51,7 @@ export interface BoardProcessors {
 export class Board {
   readonly ports = new PortBus();
   readonly serial: Serial16550;
+  readonly pci: PciBoard;
   readonly apics: readonly LocalApic[];
   /** What interrupts each vCPU, and the clock of all devices */
   readonly interrupts: readonly InterruptSource[];
@@ -90,20 +91,21 @@ export class Board {
       this.ports.addRange(range);
     }
     physical.addRange(new RunningApic(() => this.runningApic));
-    const pci = new PciBoard(
+    this.pci = new PciBoard(
       {
         physical,
         ports: this.ports,
         irq: (number) => pics.line(number),
         messages: new DirectMessages(bus),
+        apics: bus,
         clock: () => processors.cpu(processors.running).clock,
         ramChanged: (at, size) => events.ramChanged(at, size),
         taps,
       },
       configuration,
     );
-    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [pci]));
-    this.devices = [pics.secondary, pics.primary, this.serial, ...this.apics, fwCfg, pci];
+    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [this.pci]));
+    this.devices = [pics.secondary, pics.primary, this.serial, ...this.apics, fwCfg, this.pci];
   }
 
   private get runningApic(): LocalApic {

@@ -6,7 +6,7 @@ import type { Taps } from '../cpu/taps';
 import { Engine } from '../engine/engine';
 import type { EngineControl, EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
-import type { HostPhysicalAddress } from '../memory/address';
+import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import { MAXIMUM_VCPUS, State } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
 import { PhysicalMemory } from '../memory/physical';
@@ -31,6 +31,7 @@ import { MemoryAccess } from './memory-access';
 import { Processors } from './processors';
 import { registersOf } from './registers';
 import { DEFAULT_QUANTUM, Scheduler } from './scheduler';
+import { dmaWalk, upperDoubleword } from './dma-walk';
 import { hashMachine } from './state-hash';
 import { TapHub } from './tap-hub';
 import { Translations } from './translations';
@@ -251,6 +252,12 @@ class EmulatedMachine implements Machine {
 
   walk(space: AddressSpace, address: bigint): Walk {
     return this.translations.walk(space, address);
+  }
+
+  dmaTranslate(requester: number, address: bigint): Walk {
+    return dmaWalk(this.board.pci.iommu, requester, address, (entry) =>
+      this.physical.read32(hostPhysical(BigInt(upperDoubleword(entry)))),
+    );
   }
 
   get runningVcpu(): number {

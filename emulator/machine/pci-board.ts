@@ -1,10 +1,14 @@
 import type { Taps } from '../cpu/taps';
 import { DmaBus } from '../devices/dma/dma-bus';
+import type { AcpiTableSource } from '../devices/acpi-table';
 import type { Device, StateReader, StateWriter } from '../devices/device';
 import type { InterruptLine } from '../devices/interrupt-line';
 import type { InterruptMessageSink } from '../devices/interrupt-message';
 import { AtaDrive } from '../devices/ide/ata-drive';
 import { IdeController } from '../devices/ide/ide-controller';
+import { dmarTable } from '../devices/iommu/dmar-table';
+import type { ApicBusPort } from '../devices/iommu/interrupt-remapping';
+import { Iommu } from '../devices/iommu/iommu';
 import { PciBus } from '../devices/pci/bus';
 import { Command, ConfigRegister } from '../devices/pci/config-space';
 import { ConfigPorts } from '../devices/pci/config-ports';
@@ -28,7 +32,9 @@ export interface PciBoardWiring {
   readonly ports: PortBus;
   /** Input of the interrupt controllers */
   readonly irq: (number: number) => InterruptLine;
+  /** Where interrupt messages end that nothing remaps */
   readonly messages: InterruptMessageSink;
+  readonly apics: ApicBusPort;
   readonly clock: () => number;
   readonly ramChanged: (wasmAddress: number, size: number) => void;
   readonly taps: Taps;
@@ -41,6 +47,10 @@ export interface PciBoardWiring {
 export class PciBoard implements Device, TimedDevice {
   readonly name = 'PCI';
   readonly bus: PciBus;
+  readonly iommu: Iommu | undefined;
+  /** Where interrupt messages begin: the I/O APIC's too */
+  readonly messages: InterruptMessageSink;
+  readonly dma: DmaBus;
   private readonly timed: TimedDevice[] = [];
   private readonly devices: Device[] = [];
   private nextPort = FIRST_PORT;
@@ -49,17 +59,20 @@ export class PciBoard implements Device, TimedDevice {
   constructor(wiring: PciBoardWiring, configuration: MachineConfiguration) {
     const { physical, irq } = wiring;
     const { ramSize } = physical.memory;
-    const dma = new DmaBus({
-      physical,
-      messages: wiring.messages,
-      taps: wiring.taps,
-      codeWritten: wiring.ramChanged,
-    });
+    const { apics, ramChanged, messages: direct } = wiring;
+    this.iommu = configuration.iommu ? new Iommu({ physical, ramChanged, apics, direct }) : undefined;
+    this.messages = this.iommu?.interrupts ?? direct;
+    this.dma = new DmaBus({ physical, messages: this.messages, taps: wiring.taps, codeWritten: ramChanged });
+    if (this.iommu) {
+      physical.addRange(this.iommu);
+      this.dma.remapper = this.iommu.dma;
+      this.devices.push(this.iommu);
+    }
     this.bus = new PciBus({
       ramSize,
       addMemory: (range) => physical.addRange(range),
-      dma: (requester) => dma.port(requester),
-      messages: wiring.messages,
+      dma: (requester) => this.dma.port(requester),
+      messages: this.messages,
     });
     const config = new ConfigPorts(this.bus);
     const router = new IsaBridge(ramSize, irq);
@@ -79,6 +92,11 @@ export class PciBoard implements Device, TimedDevice {
     this.timed.push(ide);
     // Pins are driven when the functions are back: the router is restored last.
     this.devices.push(config, ...this.bus.functions.filter((one) => one !== router), router);
+  }
+
+  /** @param ioApicId as the MADT has it */
+  acpiTables(ioApicId: number): readonly AcpiTableSource[] {
+    return this.iommu ? [dmarTable(ioApicId)] : [];
   }
 
   nextDeadline(): number {

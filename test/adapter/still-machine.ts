@@ -133,6 +133,10 @@ export class StillMachine implements Machine {
   walk() {
     return { steps: [], hostPhysical: undefined, guestPhysical: undefined, failure: 'a still machine has no tables' };
   }
+
+  dmaTranslate(): never {
+    throw new Error('no devices');
+  }
   running(): StillContext {
     const context = this.contexts[this.current];
     if (!context) throw new Error('no such context');

@@ -1,3 +1,4 @@
+import type { ApicMessage } from '../../emulator/devices/apic-bus';
 import { StateReader, StateWriter } from '../../emulator/devices/device';
 import { PortBus } from '../../emulator/devices/port-bus';
 import { memorySource } from '../../emulator/devices/storage/block-source';
@@ -15,6 +16,8 @@ export class PciHarness {
   readonly ports = new PortBus();
   readonly irqs = new Uint8Array(16);
   readonly messages: { source: number; address: bigint; data: number }[] = [];
+  /** What reached the local APICs' bus from the IOMMU */
+  readonly delivered: ApicMessage[] = [];
   readonly dma: DmaRecord[] = [];
   readonly changed: { at: number; size: number }[] = [];
   readonly pci: PciBoard;
@@ -27,6 +30,7 @@ export class PciHarness {
         ports: this.ports,
         irq: (number) => ({ set: (asserted) => (this.irqs[number] = Number(asserted)) }),
         messages: { send: (source, address, data) => this.messages.push({ source, address, data }) },
+        apics: { deliver: (message) => this.delivered.push(message) > 0 },
         clock: () => this.clock,
         ramChanged: (at, size) => this.changed.push({ at: at - RAM_BASE, size }),
         taps: { dma: (record) => this.dma.push(record) },

@@ -49,10 +49,11 @@ export class TranslationCaches {
   keepPage(entry: IotlbEntry): void {
     const map = this.iotlb[PAGE_SIZES.findIndex((size) => size === entry.size)];
     if (!map) return;
-    if (map.size >= IOTLB_MOST) for (const oldest of map.keys()) {
-      map.delete(oldest);
-      break;
-    }
+    if (map.size >= IOTLB_MOST)
+      for (const oldest of map.keys()) {
+        map.delete(oldest);
+        break;
+      }
     map.set(keyOf(entry.domain, entry.address, entry.size), entry);
   }
 
@@ -92,14 +93,19 @@ export class TranslationCaches {
     for (const map of this.iotlb) {
       map.clear();
       for (let count = from.u32(); count > 0; count--) {
-        const entry = { domain: from.u32(), address: from.f64(), size: from.f64(), host: from.f64(), rights: from.u8() };
+        const entry = {
+          domain: from.u32(),
+          address: from.f64(),
+          size: from.f64(),
+          host: from.f64(),
+          rights: from.u8(),
+        };
         map.set(keyOf(entry.domain, entry.address, entry.size), entry);
       }
     }
   }
 }
 
-const keyOf = (domain: number, address: number, size: number): number =>
-  domain * 2 ** 36 + Math.floor(address / size);
+const keyOf = (domain: number, address: number, size: number): number => domain * 2 ** 36 + Math.floor(address / size);
 
 export const domainOf = (upper: number): number => (upper >>> 8) & 0xffff;
