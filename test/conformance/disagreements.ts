@@ -36,5 +36,8 @@ export const DISAGREEMENTS: Readonly<Record<string, string>> = {
     '27.1: a current VMCS that is a shadow VMCS is VMfailInvalid; Bochs ends with VMfailValid',
   'RF in the saved RFLAGS: 1 after a fault':
     '28.3.3: RF is saved as the delivery of the fault would push it, as 1; Bochs saves 0',
-  'VMCALL in root operation: error 1': '31.3: VMfailValid 1 without the dual-monitor treatment; Bochs ends itself here',
+  'a virtual interrupt wakes a guest from HLT':
+    '30.2.2: virtual-interrupt delivery ends the HLT state; in Bochs the guest stays halted',
+  'a fetch from it exits': '30.4.6.2: a VM exit with access type 2; Bochs ends itself here',
+  'VMCALL in root operation: error 1': '31.3: VMfailValid 1 without the dual-monitor treatment; Bochs would end itself',
 };

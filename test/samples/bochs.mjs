@@ -62,7 +62,10 @@ function makeIso(folder, program, modules, commandLine) {
 }
 
 /** The display is a VNC server that no one connects to; `supervise` gives it a network of its own. */
-const configuration = (memory, cpu) => `cpu: model=${cpu}, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
+const configuration = (
+  memory,
+  cpu,
+) => `cpu: model=${cpu}, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 memory: guest=${memory}, host=${memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
