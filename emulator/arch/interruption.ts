@@ -14,6 +14,12 @@ export const InterruptionType = {
   OTHER_EVENT: 7,
 } as const;
 
+/** Raised by an instruction, behind which the handler returns: INT n, INT1, INT3, INTO */
+export const isSoftwareEvent = (type: number): boolean =>
+  type === InterruptionType.SOFTWARE_INTERRUPT ||
+  type === InterruptionType.PRIVILEGED_SOFTWARE_EXCEPTION ||
+  type === InterruptionType.SOFTWARE_EXCEPTION;
+
 export const INTERRUPTION_TYPE_NAMES = [
   'external interrupt',
   'reserved type 1',

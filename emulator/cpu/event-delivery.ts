@@ -1,6 +1,6 @@
 import { Vector, exceptionRow } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
-import { InterruptionType } from '../arch/interruption';
+import { InterruptionType, isSoftwareEvent } from '../arch/interruption';
 import { Segment, State } from '../memory/layout';
 import {
   errorOf,
@@ -36,6 +36,7 @@ export interface Event {
   readonly injected?: boolean;
 }
 
+const NMI_BLOCKING = 8;
 const GATE_TASK = 5;
 const GATE_INTERRUPT_16 = 6;
 const GATE_TRAP_16 = 7;
@@ -58,13 +59,20 @@ const bySoftware = (type: number): boolean =>
  * delivery is thrown, with registers unchanged.
  */
 export function deliverEvent(cpu: Processor, event: Event): void {
+  beginDelivery(cpu, event.type);
   if (cpu.realMode) deliverInRealMode(cpu, event);
   else deliverThroughGate(cpu, event);
-  const { state } = cpu;
-  // The shadow of STI or MOV SS ends with the delivery; an NMI blocks further ones until IRET.
-  const nmi = event.type === InterruptionType.NMI ? 8 : state.get32(State.INTERRUPTIBILITY) & 8;
-  state.set32(State.INTERRUPTIBILITY, nmi);
   cpu.contextChanged();
+}
+
+/**
+ * What is so even when the delivery does not come to its end but to a VM exit (SDM vol. 3, 28.1): the shadow of STI or
+ * MOV SS is over, and an NMI blocks further ones until IRET. Address-range monitoring ends too.
+ */
+function beginDelivery({ state }: Processor, type: number): void {
+  const nmi = type === InterruptionType.NMI ? NMI_BLOCKING : state.get32(State.INTERRUPTIBILITY) & NMI_BLOCKING;
+  state.set32(State.INTERRUPTIBILITY, nmi);
+  state.set32(State.MONITOR_ARMED, 0);
 }
 
 function deliverInRealMode(cpu: Processor, { vector, returnRip }: Event): void {
@@ -207,12 +215,12 @@ function enterProtectedMode(
 
 /**
  * RFLAGS as pushed: RF is set for faults, so that the restarted instruction meets no breakpoint, and clear for INT n,
- * INT3 and INTO, which clear it themselves (SDM vol. 3, 17.3.1.1).
+ * INT1, INT3 and INTO, which clear it themselves (SDM vol. 3, 17.3.1.1).
  */
 function savedFlags(cpu: Processor, { type, vector, payload, injected }: Event): bigint {
   const { rflags } = cpu.state;
   if (injected) return rflags;
-  if (bySoftware(type)) return rflags & ~Rflags.RF;
+  if (isSoftwareEvent(type)) return rflags & ~Rflags.RF;
   if (type !== Number(InterruptionType.HARDWARE_EXCEPTION)) return rflags;
   const fault = vector === Vector.DB ? (payload & SINGLE_STEP) === 0n : exceptionRow(vector)?.kind === 'fault';
   return fault ? rflags | Rflags.RF : rflags;

@@ -1,6 +1,6 @@
 import { Primary } from '../arch/controls';
 import { exceptionRow } from '../arch/exceptions';
-import { InterruptionType } from '../arch/interruption';
+import { InterruptionType, isSoftwareEvent } from '../arch/interruption';
 import { State } from '../memory/layout';
 import type { Processor } from '../cpu/processor';
 import type { Transfers } from './state-transfer';
@@ -19,6 +19,8 @@ const EXIT_COUNT = State.VMX_PRIVATE;
 const ENTRY_COUNT = State.VMX_PRIVATE + 8;
 const PAUSE_FIRST = State.VMX_PRIVATE + 16;
 const PAUSE_LAST = State.VMX_PRIVATE + 24;
+
+const NO_IRET = -1;
 
 /** What the phases of a VM exit record. One object a processor, reused for every exit. */
 export class ExitInformation {
@@ -49,8 +51,8 @@ export class ExitInformation {
 
 /** RF in the flags that delivery of an event saves: faults set it, other events keep it (SDM vol. 3, 17.3.1.1). */
 export function savedResumeFlag(type: number, vector: number): 'keep' | 'clear' | 'set' {
-  // INT n, INT3 and INTO have cleared it before they deliver anything (SDM vol. 3, 17.3.1.1).
-  if (type === InterruptionType.SOFTWARE_INTERRUPT || type === InterruptionType.SOFTWARE_EXCEPTION) return 'clear';
+  // INT n, INT1, INT3 and INTO have cleared it before they deliver anything (SDM vol. 3, 17.3.1.1).
+  if (isSoftwareEvent(type)) return 'clear';
   const fault = type === InterruptionType.HARDWARE_EXCEPTION && exceptionRow(vector)?.kind === 'fault';
   return fault ? 'set' : 'keep';
 }
@@ -68,6 +70,8 @@ export class VmxCore {
   readonly vmcs: Vmcs;
   /** The VMCS that non-root VMREAD and VMWRITE reach, bound anew at each of them */
   private readonly shadow: Vmcs;
+  /** Retired instructions (low half) when an IRET began that ended blocking of NMIs */
+  private unblockingIret = NO_IRET;
   readonly exit = new ExitInformation();
   readonly delivery = new EventDelivery();
 
@@ -117,6 +121,23 @@ export class VmxCore {
   linked(): Vmcs {
     this.shadow.bind(this.current().get64(Slot.VMCS_LINK_POINTER));
     return this.shadow;
+  }
+
+  /** The running IRET has ended blocking of NMIs, real or virtual. */
+  iretUnblocks(): void {
+    this.unblockingIret = this.cpu.state.get32(State.RETIRED);
+  }
+
+  iretEnds(): void {
+    this.unblockingIret = NO_IRET;
+  }
+
+  /**
+   * A fault of the running instruction is one of an IRET that ended blocking of NMIs: bit 12 of VM-exit interruption
+   * information and of some qualifications, unless the VM exit occurs during event delivery (SDM vol. 3, 28.2.2).
+   */
+  get unblockedByIret(): boolean {
+    return this.unblockingIret === this.cpu.state.get32(State.RETIRED) && !this.delivery.active;
   }
 
   /** The secondary controls, 0 when they are not activated (SDM vol. 3, 25.6.2) */

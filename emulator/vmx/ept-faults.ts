@@ -1,5 +1,6 @@
 import { Cr0 } from '../arch/control-registers';
 import { Secondary } from '../arch/controls';
+import { EptViolation } from '../arch/ept-bits';
 import { ExitReason } from '../arch/exit-reasons';
 import { interruptionType, interruptionVector } from '../arch/interruption';
 import { EptFaultKind, type EptFault } from '../cpu/processor';
@@ -35,10 +36,16 @@ export function eptFaultExit(core: VmxCore, fault: EptFault): void {
   exit.resumeFlag = delivery.active
     ? savedResumeFlag(interruptionType(delivery.information), interruptionVector(delivery.information))
     : 'set';
+  if (fault.kind !== EptFaultKind.Misconfiguration) exit.qualification = qualificationOf(core, fault);
   if (fault.kind === EptFaultKind.LogFull) return;
-  if (fault.kind === EptFaultKind.Violation) exit.qualification = fault.qualification;
   exit.guestPhysical = fault.guestPhysical;
   exit.guestLinear = fault.linear ?? 0n;
+}
+
+/** Also a full log tells when the access was one of an IRET that ended blocking of NMIs (bit 12). */
+function qualificationOf(core: VmxCore, fault: EptFault): bigint {
+  const access = fault.kind === EptFaultKind.Violation ? fault.qualification : 0n;
+  return core.unblockedByIret ? access | EptViolation.NMI_UNBLOCKING_DUE_TO_IRET : access;
 }
 
 /**
@@ -56,7 +63,7 @@ export function raisesVirtualizationException(core: VmxCore, fault: EptFault): b
   const store = (offset: bigint, value: bigint): void =>
     cpu.walker.tables.store(Number(area + offset), BigInt.asUintN(64, value));
   store(Area.REASON, BigInt(ExitReason.EPT_VIOLATION) | BUSY);
-  store(Area.QUALIFICATION, fault.qualification);
+  store(Area.QUALIFICATION, qualificationOf(core, fault));
   store(Area.GUEST_LINEAR, fault.linear ?? 0n);
   store(Area.GUEST_PHYSICAL, fault.guestPhysical);
   const rest = cpu.physical.read64(hostPhysical(area + Area.EPTP_INDEX));

@@ -1,7 +1,7 @@
 import { Exit, Pin, Primary } from '../arch/controls';
 import { Vector } from '../arch/exceptions';
 import { ExitReason } from '../arch/exit-reasons';
-import { interruptionInformation, InterruptionType } from '../arch/interruption';
+import { InterruptionInformation, interruptionInformation, InterruptionType } from '../arch/interruption';
 import { Boundary } from '../cpu/processor';
 import { State } from '../memory/layout';
 import { savedResumeFlag, type VmxCore } from './core';
@@ -32,7 +32,11 @@ export function exceptionExit(
   if (vector === Vector.DF) core.delivery.active = false;
   const exit = core.exit.reset(ExitReason.EXCEPTION_OR_NMI);
   if (vector === Vector.PF || vector === Vector.DB) exit.qualification = payload;
-  exit.interruptionInformation = interruptionInformation(vector, type, errorCode !== undefined);
+  // Undefined for #DF and with IDT-vectoring information (28.2.2); here 0.
+  const unblocking = core.unblockedByIret && vector !== Vector.DF;
+  exit.interruptionInformation =
+    interruptionInformation(vector, type, errorCode !== undefined) +
+    (unblocking ? InterruptionInformation.NMI_UNBLOCKING_DUE_TO_IRET : 0);
   exit.interruptionErrorCode = errorCode ?? 0;
   exit.instructionLength = instructionLength;
   exit.resumeFlag = savedResumeFlag(type, vector);

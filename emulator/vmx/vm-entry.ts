@@ -4,6 +4,7 @@ import { ENTRY_FAILURE } from '../arch/exit-reasons';
 import {
   interruptionHasErrorCode,
   InterruptionType,
+  isSoftwareEvent,
   interruptionType,
   interruptionValid,
   interruptionVector,
@@ -240,12 +241,6 @@ export class VmEntry {
     });
   }
 }
-
-/** Raised by an instruction, behind which the handler returns: INT n, INT1, INT3, INTO */
-const isSoftwareEvent = (type: number): boolean =>
-  type === InterruptionType.SOFTWARE_INTERRUPT ||
-  type === InterruptionType.PRIVILEGED_SOFTWARE_EXCEPTION ||
-  type === InterruptionType.SOFTWARE_EXCEPTION;
 
 /** VPID, EPT pointer and TSC offset, which are 0 in root operation */
 function selectTranslation(t: Transfer): void {

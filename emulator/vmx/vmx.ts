@@ -172,6 +172,7 @@ export class Vmx implements Virtualization {
 
   beginDelivery(vector: number, type: number, errorCode: number | undefined, instructionLength: number): void {
     const { delivery } = this.core;
+    this.core.iretEnds();
     delivery.active = this.nonRoot;
     delivery.information = interruptionInformation(vector, type, errorCode !== undefined);
     delivery.errorCode = errorCode ?? 0;
@@ -184,10 +185,18 @@ export class Vmx implements Virtualization {
 
   /** SDM vol. 3, 26.3, IRET: with "NMI exiting" it ends virtual-NMI blocking if there is such, and nothing otherwise. */
   iretUnblocksNmi(): boolean {
-    if (!this.nonRoot || !(this.pinControls & Pin.NMI_EXITING)) return false;
-    if (this.pinControls & Pin.VIRTUAL_NMIS) {
-      const { state } = this.core.cpu;
-      state.set32(State.INTERRUPTIBILITY, state.get32(State.INTERRUPTIBILITY) & ~INTERRUPTIBILITY_NMI);
+    if (!this.nonRoot) return false;
+    const { core } = this;
+    const { state } = core.cpu;
+    const pin = this.pinControls;
+    const blocking = state.get32(State.INTERRUPTIBILITY);
+    if (!(pin & Pin.NMI_EXITING)) {
+      if (blocking & INTERRUPTIBILITY_NMI) core.iretUnblocks();
+      return false;
+    }
+    if (pin & Pin.VIRTUAL_NMIS && blocking & INTERRUPTIBILITY_NMI) {
+      core.iretUnblocks();
+      state.set32(State.INTERRUPTIBILITY, blocking & ~INTERRUPTIBILITY_NMI);
     }
     return true;
   }

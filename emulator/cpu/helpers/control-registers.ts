@@ -105,18 +105,19 @@ function generalDetect(cpu: Processor): void {
   if (cpu.state.get64(State.DR + 40) & DR7_GD) throw cpu.debugFault(DR_BD);
 }
 
+/** The VM exit of MOV DR comes before #UD for DR4 and DR5 and before the privilege check (SDM vol. 3, 26.1.3). */
 const movFromDr: Helper = (cpu, insn) => {
+  if (cpu.exits(insn)) return;
   const at = debugRegister(cpu, insn.reg);
   requirePrivilege(cpu);
-  if (cpu.exits(insn)) return;
   generalDetect(cpu);
   writeRegister(cpu, insn.rm, registerSize(cpu), cpu.state.get64(at));
 };
 
 const movToDr: Helper = (cpu, insn) => {
+  if (cpu.exits(insn)) return;
   const at = debugRegister(cpu, insn.reg);
   requirePrivilege(cpu);
-  if (cpu.exits(insn)) return;
   generalDetect(cpu);
   let value = BigInt.asUintN(registerSize(cpu) * 8, cpu.state.gpr(insn.rm));
   if (at >= State.DR + 32 && value >> 32n) throw cpu.fault(Vector.GP, 0);

@@ -51,7 +51,9 @@ function restoredFlags(cpu: Processor, image: bigint, size: 2 | 4 | 8, level: nu
   return (old & ~mask) | (image & mask);
 }
 
-/** IRET ends the blocking of NMIs, unless VT-x keeps a virtual one (SDM vol. 3, 6.7.1 and "Virtual NMIs"). */
+/**
+ * IRET ends the blocking of NMIs, also when it faults, unless VT-x keeps a virtual one (SDM vol. 3, 6.7.1 and 26.3).
+ */
 function unblockNmi(cpu: Processor): void {
   if (cpu.virtualization.nonRoot && cpu.virtualization.iretUnblocksNmi()) return;
   cpu.state.set32(State.INTERRUPTIBILITY, cpu.state.get32(State.INTERRUPTIBILITY) & ~NMI_BLOCKING);
@@ -59,6 +61,7 @@ function unblockNmi(cpu: Processor): void {
 
 const iret: Helper = (cpu, insn) => {
   const { state } = cpu;
+  unblockNmi(cpu);
   const size = sizeBytes(insn);
   const level = cpu.cpl;
   if (cpu.virtual8086 && (state.rflags & Rflags.IOPL) !== Rflags.IOPL) throw cpu.fault(Vector.GP, 0);
@@ -80,7 +83,6 @@ const iret: Helper = (cpu, insn) => {
   } else if (size === 4 && image & Rflags.VM && level === 0 && !cpu.longMode) {
     returnToVirtual8086(cpu, stack, rip, selector, image);
   } else returnProtected(cpu, stack, rip, selector, image, size);
-  unblockNmi(cpu);
   cpu.contextChanged();
 };
 
