@@ -18,6 +18,8 @@ const evidence = {
   xorriso: { commands: ['xorriso'] },
   mtools: { commands: ['mformat'] },
   gdb: { commands: ['gdb'] },
+  swtpm: { commands: ['swtpm'] },
+  'tpm2-tools': { commands: ['tpm2_startup'] },
 };
 
 export function which(command) {

@@ -106,6 +106,8 @@ const oracles = [
   'xorriso',
   'mtools',
   'gdb',
+  'swtpm',
+  'tpm2-tools',
 ];
 let passed = 0;
 let failed = 0;
