@@ -36,17 +36,24 @@ export function buildAsmTest(name, out, tool = pickToolchain()) {
   return elf;
 }
 
+/** How many processors a test is about: it says so in its heading, "processors: 4". */
+export function processorsOf(name) {
+  const heading = readFileSync(path.join(sources, `${name}.S`), 'utf8').split('*/', 1)[0];
+  return Number(/processors: (\d)/.exec(heading)?.[1] ?? 1);
+}
+
 /** The output that this machine must produce, and who says so. */
 export function expectedOutput(name, elf) {
   const written = path.join(sources, `${name}.expected`);
   if (existsSync(written)) return { judge: 'manual', output: readFileSync(written, 'latin1') };
-  return { judge: 'QEMU', output: runOnQemu(elf) };
+  return { judge: 'QEMU', output: runOnQemu(elf, processorsOf(name)) };
 }
 
 /** Runs an image on QEMU's translator; returns what it wrote to COM1. Throws when it did not end by the exit port. */
-export function runOnQemu(elf, seconds = 60) {
+export function runOnQemu(elf, processors = 1, seconds = 60) {
   const serial = `${elf}.qemu.txt`;
   const args = ['-accel', 'tcg', '-cpu', QEMU_CPU, '-m', '64', '-display', 'none', '-nodefaults', '-no-reboot'];
+  args.push('-smp', String(processors));
   args.push('-serial', `file:${serial}`, '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-kernel', elf);
   const run = spawnSync('qemu-system-x86_64', args, { encoding: 'utf8', timeout: seconds * 1000 });
   if (run.error) throw new Error(`qemu-system-x86_64: ${run.error.message}`);
@@ -72,9 +79,9 @@ async function loadMachine(out) {
 }
 
 /** Runs an image on a machine of this project; returns its output and how it ended. */
-export function runOnMachine(createMachine, elf, translator = false, limit = 50_000_000) {
+export function runOnMachine(createMachine, elf, processors = 1, translator = false, limit = 50_000_000) {
   const kernel = { name: path.basename(elf), bytes: new Uint8Array(readFileSync(elf)) };
-  const machine = createMachine({ memory: 64, kernel, modules: [], commandLine: '', translator });
+  const machine = createMachine({ memory: 64, kernel, modules: [], commandLine: '', processors, translator });
   const bytes = [];
   machine.onSerial((byte) => bytes.push(byte));
   const result = machine.run(limit);
@@ -103,7 +110,7 @@ async function main(names) {
   for (const name of names) {
     const elf = buildAsmTest(name, out, tool);
     const { judge, output: expected } = expectedOutput(name, elf);
-    const { output, result } = runOnMachine(createMachine, elf);
+    const { output, result } = runOnMachine(createMachine, elf, processorsOf(name));
     const different = difference(expected, output);
     const ended = result.why === 'ended' && result.outcome.kind === 'exit-port' && result.outcome.code === 0;
     if (different !== '' || !ended) failed++;

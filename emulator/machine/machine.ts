@@ -319,7 +319,7 @@ class EmulatedMachine implements Machine {
     const vcpu = cpu.index;
     switch (result.why) {
       case 'budget':
-        if (this.scheduler.left <= 0) this.scheduler.next();
+        if (this.scheduler.left <= 0) this.scheduler.next(false);
         return undefined;
       case 'breakpoint':
         this.reported[vcpu] = cpu.retired;
@@ -327,7 +327,7 @@ class EmulatedMachine implements Machine {
       case 'requested':
         return this.outcome ? { why: 'ended', outcome: this.outcome } : REQUESTED;
       case 'halted':
-        if (this.scheduler.next()) return undefined;
+        if (this.scheduler.next(true)) return undefined;
         // Not kept: serial input can still wake it.
         return { why: 'ended', outcome: { kind: 'halted-forever', vcpu } };
       case 'shutdown':

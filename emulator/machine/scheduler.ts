@@ -13,7 +13,7 @@ export const DEFAULT_QUANTUM = 10_000;
  * follows from the machine's state alone: not from how the caller slices its running, and not from any real clock.
  */
 export class Scheduler {
-  /** Something arrived for this sleeping vCPU: it is to look, whatever its clock. */
+  /** This vCPU may sleep, but has not looked since something could have arrived for it: it is to look first. */
   private readonly called: boolean[];
 
   constructor(
@@ -50,11 +50,14 @@ export class Scheduler {
 
   /**
    * Ends the turn and gives the next one away.
+   * @param asleep the vCPU whose turn ends has looked, and there is nothing for it to do
    * @returns false when nothing can happen any more: all sleep, and nothing is due to wake one
    */
-  next(): boolean {
+  next(asleep: boolean): boolean {
     const { processors } = this;
     if (processors.count === 1) return false;
+    // Its last instruction may have been HLT, with an interrupt waiting already.
+    this.called[processors.running] = !asleep;
     let chosen: Cpu | undefined;
     let earliest = Infinity;
     for (const cpu of processors.cpus) {
