@@ -16,6 +16,8 @@ const USAGE = `Usage: undervisor <command>
       --append TEXT          command line of the program
       --module FILE[=TEXT]   a module for it, with its command line; may be given several times
       --memory MIB           physical memory, 1 to 3072
+      --processors N         1 to 8; default 1
+      --quantum N            with several: instructions of a turn; another value gives another, repeatable, interleaving
       --boot KIND            auto (by the headers), pvh, multiboot, multiboot2, elf, raw
       --raw-address 0xADDR   where a raw image goes       --raw-entry 0xADDR   its first instruction
       --raw-bits 16|32       a raw image's mode

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { MAXIMUM_PROCESSORS, MAXIMUM_QUANTUM } from '../../emulator/machine/api';
 import type { LaunchArguments } from '../protocol/requests';
 import type { OutputForm, RunOptions } from './run';
 import { UsageError, whole } from './usage';
@@ -21,6 +22,12 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   },
   '--memory': (launch, value) => {
     launch.memory = whole(value, '--memory', 3072);
+  },
+  '--processors': (launch, value) => {
+    launch.processors = whole(value, '--processors', MAXIMUM_PROCESSORS);
+  },
+  '--quantum': (launch, value) => {
+    launch.quantum = whole(value, '--quantum', MAXIMUM_QUANTUM);
   },
   '--boot': (launch, value) => {
     launch.boot = value as NonNullable<Launch['boot']>;

@@ -1,4 +1,5 @@
 import { distance } from '../explain/distance';
+import { MAXIMUM_PROCESSORS, MAXIMUM_QUANTUM } from '../../emulator/machine/api';
 import { userError } from '../session/errors';
 
 /**
@@ -19,6 +20,10 @@ const mebibytes = (value: unknown) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 3072
     ? undefined
     : 'must be a whole number of MiB from 1 to 3072';
+const count = (most: number) => (value: unknown) =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most
+    ? undefined
+    : `must be a whole number from 1 to ${most}`;
 const PROTOCOLS = ['auto', 'pvh', 'multiboot', 'multiboot2', 'elf', 'raw'];
 const protocol = (value: unknown) =>
   PROTOCOLS.includes(value as string) ? undefined : `must be one of ${PROTOCOLS.map((name) => `"${name}"`).join(', ')}`;
@@ -84,6 +89,8 @@ export const attributes: readonly Attribute[] = [
   },
   { name: 'commandLine', check: optionalText, described: true },
   { name: 'memory', check: mebibytes, described: true },
+  { name: 'processors', check: count(MAXIMUM_PROCESSORS), described: true },
+  { name: 'quantum', check: count(MAXIMUM_QUANTUM), described: true },
   { name: 'boot', check: protocol, described: true },
   {
     name: 'raw',

@@ -44,6 +44,8 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     commandLine: launch.commandLine ?? '',
     translator: launch.translator ?? true,
     boot: launch.boot ?? 'auto',
+    ...(launch.processors === undefined ? {} : { processors: launch.processors }),
+    ...(launch.quantum === undefined ? {} : { quantum: launch.quantum }),
     ...(launch.raw === undefined ? {} : { raw: rawPlace(launch.raw) }),
   };
   try {

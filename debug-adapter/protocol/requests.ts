@@ -16,6 +16,9 @@ export interface LaunchArguments {
   commandLine?: string;
   /** MiB, default 64 */
   memory?: number;
+  /** vCPUs, and the instructions of a turn when there are several */
+  processors?: number;
+  quantum?: number;
   /** How `program` is loaded; default 'auto': by its headers */
   boot?: 'auto' | 'pvh' | 'multiboot' | 'multiboot2' | 'elf' | 'raw';
   /** Of a raw image: where it goes, where it begins (physical, "0x7c00"), and in which mode */

@@ -167,6 +167,9 @@ export type Outcome =
   /** The emulator met something it does not implement: says what and where */
   | { readonly kind: 'unsupported'; readonly description: string };
 
+export const MAXIMUM_PROCESSORS = 8;
+export const MAXIMUM_QUANTUM = 1_000_000_000;
+
 export interface MachineConfiguration {
   /** RAM in MiB, 1..3072 */
   readonly memory: number;

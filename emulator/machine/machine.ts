@@ -7,11 +7,13 @@ import { Engine } from '../engine/engine';
 import type { EngineControl, EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
-import { MAXIMUM_VCPUS, State } from '../memory/layout';
+import { State } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
 import { PhysicalMemory } from '../memory/physical';
 import { createVmx, readVmcsField, vmxHelpers, writeVmcsField } from '../vmx';
 import {
+  MAXIMUM_PROCESSORS,
+  MAXIMUM_QUANTUM,
   MachineError,
   type AddressSpace,
   type BootReport,
@@ -38,7 +40,6 @@ import { Translations } from './translations';
 
 const MIB = 1 << 20;
 const MEMORY_LIMIT = 3072;
-const QUANTUM_LIMIT = 1_000_000_000;
 /** V8 replaces a function by its optimised form only when it returns: one run of generated code is no longer than this. */
 const SLICE = 1_000_000;
 const LONGEST_INSTRUCTION = 15;
@@ -90,8 +91,8 @@ class EmulatedMachine implements Machine {
   constructor(readonly configuration: MachineConfiguration) {
     const { memory, processors: count = 1, quantum = DEFAULT_QUANTUM } = configuration;
     inRange('memory', memory, MEMORY_LIMIT, `${memory} MiB cannot be had`);
-    inRange('processors', count, MAXIMUM_VCPUS, `a machine with ${count} processors cannot be made`);
-    inRange('quantum', quantum, QUANTUM_LIMIT, `turns of ${quantum} instructions cannot be given`);
+    inRange('processors', count, MAXIMUM_PROCESSORS, `a machine with ${count} processors cannot be made`);
+    inRange('quantum', quantum, MAXIMUM_QUANTUM, `turns of ${quantum} instructions cannot be given`);
     this.memory = new MachineMemory(memory * MIB, count);
     this.physical = new PhysicalMemory(this.memory);
     this.processors = new Processors(this.memory, count);
