@@ -20,7 +20,7 @@ export const DISAGREEMENTS: Readonly<Record<string, string>> = {
   'a convertible EPT violation is #VE, its area says what happened':
     '26.5.7.2: the area gets the EPTP-index field as it is; Bochs gives the index of an earlier VMFUNC',
   'a full log exits':
-    '29.3.6: only an access that sets a dirty flag needs room in the log; Bochs exits for accesses to pages that are dirty',
+    '29.3.6: only an access that sets a flag needs room in the log; Bochs exits for one whose flags are all set',
   'page-modification logging writes down guest-physical addresses':
     '29.3.6: bits 11:0 of a log entry are 0; Bochs logs the address of the byte',
   'misconfigurations of an entry that refers to a table':

@@ -314,15 +314,22 @@ CASE(pml_full, "a full log exits", "exit.PML_FULL control.secondary.ENABLE_PML",
   vmwrite(PML_ADDRESS, (u64)page_b);
   vmwrite(PML_INDEX, 0xffff);
   set_entry((u64)page_a | WB | R | W | X);
+  // An accessed flag that is to be set would exit as well.
   for (int i = 0; i < 512; i++)
-    if (i != EPT_AREA >> 21)
-      ept_pd[i] |= ACCESSED | DIRTY;
+    ept_pd[i] |= i == EPT_AREA >> 21 ? ACCESSED : ACCESSED | DIRTY;
+  ept_pml4[0] |= ACCESSED, ept_pdpt[0] |= ACCESSED, ept_pt[1] |= ACCESSED;
   invept(2, 0);
   START(store);
   go();
   expect_exit(62, 0);
   expect("guest RIP", vmread(GUEST_RIP), (u64)store_at);
   expect("dirty", ept_pt[1] & DIRTY, 0);
+  ept_pd[0] &= ~ACCESSED;
+  invept(2, 0);
+  START(store);
+  go();
+  expect_exit(62, 0);
+  expect("guest RIP, by an accessed flag on the way to the code", vmread(GUEST_RIP), (u64)store);
 }
 CASE(mode_based, "mode-based execute control: X for supervisor, XU for user addresses",
      "exit.EPT_VIOLATION control.secondary.MODE_BASED_EXECUTE_CONTROL", "29.3.2")
