@@ -17,6 +17,7 @@ import type { PciFunction } from '../devices/pci/function';
 import { HostBridge } from '../devices/pci/host-bridge';
 import { IsaBridge } from '../devices/pci/isa-bridge';
 import type { PortBus } from '../devices/port-bus';
+import { VirtioBlock } from '../devices/virtio/virtio-block';
 import { Volume } from '../devices/storage/volume';
 import type { TimedDevice } from '../devices/timed-device';
 import type { PhysicalMemory } from '../memory/physical';
@@ -26,6 +27,9 @@ import { MachineError, type DiskConfiguration, type MachineConfiguration } from 
 const FIRST_PORT = 0xc000;
 const FIRST_MEMORY = 0xd0000000;
 const IDE_DISKS = 4;
+/** Device numbers of virtio disks */
+const FIRST_SLOT = 4;
+const SLOTS = 32;
 
 export interface PciBoardWiring {
   readonly physical: PhysicalMemory;
@@ -53,12 +57,14 @@ export class PciBoard implements Device, TimedDevice {
   readonly dma: DmaBus;
   private readonly timed: TimedDevice[] = [];
   private readonly devices: Device[] = [];
+  private readonly ramSize: number;
   private nextPort = FIRST_PORT;
   private nextMemory = FIRST_MEMORY;
 
   constructor(wiring: PciBoardWiring, configuration: MachineConfiguration) {
     const { physical, irq } = wiring;
     const { ramSize } = physical.memory;
+    this.ramSize = ramSize;
     const { apics, ramChanged, messages: direct } = wiring;
     this.iommu = configuration.iommu ? new Iommu({ physical, ramChanged, apics, direct }) : undefined;
     this.messages = this.iommu?.interrupts ?? direct;
@@ -81,7 +87,7 @@ export class PciBoard implements Device, TimedDevice {
     this.place(1, 0, router);
     this.place(1, 1, ide);
     this.bus.routePins(router);
-    this.attachDisks(ide, configuration.disks ?? []);
+    this.attachDisks(ide, configuration.disks ?? [], wiring.clock);
     for (const channel of ide.channels) {
       wiring.ports.addRange(channel.commandPorts);
       wiring.ports.addRange(channel.controlPort);
@@ -135,10 +141,18 @@ export class PciBoard implements Device, TimedDevice {
     if (added.pin !== 0) added.writeConfig(ConfigRegister.INTERRUPT_LINE, 1, IsaBridge.firmwareLine(device, added.pin));
   }
 
-  private attachDisks(ide: IdeController, disks: readonly DiskConfiguration[]): void {
+  private attachDisks(ide: IdeController, disks: readonly DiskConfiguration[], clock: () => number): void {
     let used = 0;
-    for (const disk of disks) {
+    let slot = FIRST_SLOT;
+    for (const [index, disk] of disks.entries()) {
       const volume = volumeOf(disk);
+      if (disk.interface === 'virtio') {
+        if (slot === SLOTS) throw new MachineError(`disks: there is no PCI slot left for ${disk.name}.`);
+        const added = new VirtioBlock(this.ramSize, volume, clock, index + 1, this.iommu !== undefined);
+        this.place(slot++, 0, added);
+        this.timed.push(added);
+        continue;
+      }
       if (used === IDE_DISKS) {
         throw new MachineError(
           `disks: ${disk.name} is the fifth disk with interface "ide", and IDE has room for four. Use "virtio" for it.`,
