@@ -53,13 +53,18 @@ export class GuestBench {
     bytes.forEach((byte, i) => this.bench.physical.write(hostPhysical(address + BigInt(i)), 1, BigInt(byte)));
   }
 
-  /** Enters the guest and runs until the host halts. @returns the basic exit reason */
-  enter(limit = 10_000): number {
+  /**
+   * Enters the guest and runs until the host halts.
+   * @param entered what happens between VM entry and the guest's first instruction
+   * @returns the basic exit reason
+   */
+  enter(entered?: (bench: VmxBench) => void, limit = 100_000): number {
     const { bench } = this;
     const outcome = bench.vmcs.launched ? bench.simple('VMRESUME') : bench.launch();
     if (outcome.kind === 'done') {
       assert.ok(bench.vmx.nonRoot, bench.failures.at(-1)?.rule ?? 'the guest did not start');
       bench.cpu.deliverInjected();
+      entered?.(bench);
     }
     const { why } = this.run(limit);
     assert.equal(why, 'halted');
