@@ -44,7 +44,7 @@ const pin = {
   NMI_EXITING: control(3, 'NMI exiting', YES, 'non-maskable interrupts cause VM exits'),
   VIRTUAL_NMIS: control(5, 'Virtual NMIs', YES, 'NMIs are never blocked; blocking by NMI in the interruptibility state is virtual-NMI blocking'),
   ACTIVATE_PREEMPTION_TIMER: control(6, 'Activate VMX-preemption timer', YES, 'the VMX-preemption timer counts down in non-root operation'),
-  PROCESS_POSTED_INTERRUPTS: control(7, 'Process posted interrupts', NO, 'interrupts with the notification vector are posted to the virtual-APIC page'),
+  PROCESS_POSTED_INTERRUPTS: control(7, 'Process posted interrupts', YES, 'an external interrupt with the notification vector moves the requests of the posted-interrupt descriptor to the virtual-APIC page instead of causing a VM exit'),
 };
 
 // prettier-ignore
@@ -61,7 +61,7 @@ const primary = {
   ACTIVATE_TERTIARY_CONTROLS: control(17, 'Activate tertiary controls', NO, 'the tertiary processor-based controls are used'),
   CR8_LOAD_EXITING: control(19, 'CR8-load exiting', YES, 'MOV to CR8 causes VM exits'),
   CR8_STORE_EXITING: control(20, 'CR8-store exiting', YES, 'MOV from CR8 causes VM exits'),
-  USE_TPR_SHADOW: control(21, 'Use TPR shadow', NO, 'the TPR is virtualized in the virtual-APIC page'),
+  USE_TPR_SHADOW: control(21, 'Use TPR shadow', YES, 'the TPR, by MOV CR8, memory or MSR, is that of the virtual-APIC page'),
   NMI_WINDOW_EXITING: control(22, 'NMI-window exiting', YES, 'a VM exit occurs when there is no virtual-NMI blocking'),
   MOV_DR_EXITING: control(23, 'MOV-DR exiting', YES, 'MOV to or from a debug register causes VM exits'),
   UNCONDITIONAL_IO_EXITING: control(24, 'Unconditional I/O exiting', YES, 'all I/O instructions cause VM exits; ignored when I/O bitmaps are used'),
@@ -75,16 +75,16 @@ const primary = {
 
 // prettier-ignore
 const secondary = {
-  VIRTUALIZE_APIC_ACCESSES: control(0, 'Virtualize APIC accesses', NO, 'accesses to the APIC-access page are treated specially'),
+  VIRTUALIZE_APIC_ACCESSES: control(0, 'Virtualize APIC accesses', YES, 'accesses to the APIC-access page cause VM exits or go to the virtual-APIC page'),
   ENABLE_EPT: control(1, 'Enable EPT', YES, 'guest-physical addresses are translated by the extended page tables'),
   DESCRIPTOR_TABLE_EXITING: control(2, 'Descriptor-table exiting', YES, 'LGDT, LIDT, LLDT, LTR, SGDT, SIDT, SLDT and STR cause VM exits'),
   ENABLE_RDTSCP: control(3, 'Enable RDTSCP', YES, 'RDTSCP is defined; otherwise it causes #UD'),
-  VIRTUALIZE_X2APIC_MODE: control(4, 'Virtualize x2APIC mode', NO, 'RDMSR and WRMSR of 0x800-0x8ff are treated specially'),
+  VIRTUALIZE_X2APIC_MODE: control(4, 'Virtualize x2APIC mode', YES, 'RDMSR and WRMSR of the TPR, 808H, and with further controls of other registers in 800H-8FFH go to the virtual-APIC page'),
   ENABLE_VPID: control(5, 'Enable VPID', YES, 'cached translations of linear addresses are associated with a VPID'),
   WBINVD_EXITING: control(6, 'WBINVD exiting', YES, 'WBINVD causes VM exits'),
   UNRESTRICTED_GUEST: control(7, 'Unrestricted guest', YES, 'the guest may run unpaged or in real-address mode'),
-  APIC_REGISTER_VIRTUALIZATION: control(8, 'APIC-register virtualization', NO, 'APIC registers are virtualized in the virtual-APIC page'),
-  VIRTUAL_INTERRUPT_DELIVERY: control(9, 'Virtual-interrupt delivery', NO, 'pending virtual interrupts are evaluated and delivered'),
+  APIC_REGISTER_VIRTUALIZATION: control(8, 'APIC-register virtualization', YES, 'reads of most APIC registers come from the virtual-APIC page; writes go there and cause APIC-write VM exits afterwards'),
+  VIRTUAL_INTERRUPT_DELIVERY: control(9, 'Virtual-interrupt delivery', YES, 'virtual interrupts pending on the virtual-APIC page are delivered to the guest, and its EOIs and self-IPIs are virtualized'),
   PAUSE_LOOP_EXITING: control(10, 'PAUSE-loop exiting', YES, 'a series of PAUSE at CPL 0 causes a VM exit'),
   RDRAND_EXITING: control(11, 'RDRAND exiting', YES, 'RDRAND causes VM exits; the instruction information names destination and operand size'),
   ENABLE_INVPCID: control(12, 'Enable INVPCID', NO, 'INVPCID is defined; otherwise it causes #UD'),

@@ -3,6 +3,7 @@ import { exceptionRow, describePageFault, Vector } from './exceptions';
 import { exitReasonSymbol, type ExitReasonSymbol } from './exit-reasons';
 import { describeInterruption, interruptionVector } from './interruption';
 import { gprName } from './registers';
+import { APIC_OFFSET_NAMES } from './x2apic-msrs';
 
 /** What of the VM-exit information, besides the qualification, makes the words better. All optional. */
 export interface QualificationContext {
@@ -32,6 +33,16 @@ const ENTRY_FAILURES: Readonly<Record<number, string>> = {
   3: 'NMI injection while events are blocked by STI',
   4: 'the VMCS link pointer is not valid',
 };
+
+const APIC_ACCESSES: Readonly<Record<number, string>> = {
+  0: 'read',
+  1: 'write',
+  2: 'fetch',
+  3: 'during event delivery',
+  10: 'guest-physical access during event delivery',
+  15: 'guest-physical access',
+};
+const FIRST_PHYSICAL_ACCESS = 10;
 
 /** `format`: the fields of the qualification; `words`, absent where no such VM exit occurs here: one value in words */
 interface QualificationRow {
@@ -89,9 +100,14 @@ const QUALIFICATIONS: Partial<Record<ExitReasonSymbol, QualificationRow>> = {
     format: '0 address-range monitoring armed',
     words: (q) => (q & 1n ? 'address range armed' : 'address range not armed'),
   },
-  APIC_ACCESS: { format: '11:0 offset in the APIC page; 15:12 access type' },
-  VIRTUALIZED_EOI: { format: VECTOR_FORMAT },
-  APIC_WRITE: { format: '11:0 offset in the virtual-APIC page' },
+  APIC_ACCESS: {
+    format: `11:0 offset in the APIC-access page, of linear accesses; 15:12 access type: ${Object.entries(APIC_ACCESSES)
+      .map(([number, what]) => `${number} ${what}`)
+      .join(', ')}`,
+    words: apicAccess,
+  },
+  VIRTUALIZED_EOI: { format: VECTOR_FORMAT, words: (q) => `vector ${hex(q & 0xffn)}` },
+  APIC_WRITE: { format: '11:0 offset in the virtual-APIC page', words: (q) => apicRegister(bits(q, 11, 0)) },
   EPT_VIOLATION: {
     format: `0 read; 1 write; 2 fetch; 5:3 what the EPT entries allow (read, write, execute); 6 user-mode execute, with mode-based execute control; 7 guest linear address valid; 8 translation of it (0 = the walk of the guest page tables), and then what paging allows: 9 user-mode, 10 writable, 11 execute-disabled; ${UNBLOCKING}`,
     words: eptViolation,
@@ -148,6 +164,18 @@ function debugConditions(qualification: bigint): string {
   if (qualification & (1n << 13n)) words.push('access to a debug register');
   if (qualification & (1n << 14n)) words.push('single step');
   return words.join(', ') || 'no condition';
+}
+
+/** A register of the local APIC by its offset in the page: "offset 0x80 (TPR)" */
+function apicRegister(offset: number): string {
+  const name = APIC_OFFSET_NAMES.get(offset & ~3);
+  return `offset ${hex(offset)}${name === undefined ? '' : ` (${name})`}`;
+}
+
+function apicAccess(q: bigint): string {
+  const type = bits(q, 15, 12);
+  const kind = APIC_ACCESSES[type] ?? `access of type ${type}`;
+  return type >= FIRST_PHYSICAL_ACCESS ? kind : `${kind}, ${apicRegister(bits(q, 11, 0))}`;
 }
 
 const TASK_SWITCH_SOURCES = ['CALL', 'IRET', 'JMP', 'task gate in the IDT'];

@@ -66,3 +66,13 @@ export const isX2ApicMsr = (index: number): boolean => index >>> 8 === FIRST >>>
 
 /** Byte offset that the register has in the page of xAPIC mode */
 export const apicOffsetOfMsr = (index: number): number => (index & 0xff) << 4;
+
+/** Short names of the registers by that offset: "TPR", "LVT_LINT0"; the two that have no MSR besides */
+export const APIC_OFFSET_NAMES: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(X2APIC_MSRS).map(([symbol, { index }]): [number, string] => [
+    apicOffsetOfMsr(index),
+    symbol.replace('IA32_X2APIC_', ''),
+  ]),
+  [0xe0, 'DFR'],
+  [0x310, 'ICR high'],
+]);

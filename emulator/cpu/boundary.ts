@@ -5,7 +5,14 @@ import { startUp, takeStartUp } from './start-up';
 import type { Cpu } from './cpu';
 
 /** Bits of State.PENDING_EVENTS */
-export const PendingEvent = { NMI: 1, INIT: 2, SIPI: 4, MONITOR_TRAP: 8 } as const;
+export const PendingEvent = {
+  NMI: 1,
+  INIT: 2,
+  SIPI: 4,
+  MONITOR_TRAP: 8,
+  VIRTUAL_APIC: 16,
+  VIRTUAL_INTERRUPT: 32,
+} as const;
 
 const SHADOW_STI = 1;
 const SHADOW_MOV_SS = 2;
@@ -29,6 +36,7 @@ export function handleBoundary(cpu: Cpu): boolean {
   const pending = state.get32(State.PENDING_EVENTS);
   const blocking = state.get32(State.INTERRUPTIBILITY);
 
+  if (pending & PendingEvent.VIRTUAL_APIC && exits(cpu, Boundary.VirtualApic)) return true;
   if (pending & PendingEvent.INIT && !virtualization.blocksInit) {
     if (exits(cpu, Boundary.Init)) return true;
     // A guest in the wait-for-SIPI state blocks INIT signals (SDM vol. 3, 26.2).
@@ -86,8 +94,13 @@ function exits(cpu: Cpu, point: Boundary): boolean {
 function handleInterrupts(cpu: Cpu, nonRoot: boolean): boolean {
   const enabled = (cpu.state.get32(State.FLAGS_SYSTEM) & INTERRUPT_FLAG) !== 0;
   if (nonRoot && enabled && exits(cpu, Boundary.InterruptWindow)) return true;
+  if (enabled && cpu.state.get32(State.PENDING_EVENTS) & PendingEvent.VIRTUAL_INTERRUPT) {
+    cpu.wake();
+    cpu.deliverInterrupt(cpu.virtualization.apic?.deliver() ?? -1);
+    return true;
+  }
   if (cpu.interrupts.pendingVector() < 0) return false;
-  if (nonRoot && exits(cpu, Boundary.ExternalInterrupt)) return true;
+  if (nonRoot && cpu.virtualization.boundary(Boundary.ExternalInterrupt) !== ExitKind.None) return true;
   if (!enabled) return false;
   cpu.wake();
   cpu.deliverInterrupt(cpu.interrupts.acknowledge());

@@ -116,7 +116,13 @@ export class Cpu implements Processor {
     this.walker = new Walker(parts.physical);
     const engine = (): EngineControl => this.engine;
     this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
-    const slowPath = new SlowPath(this.translation, this.physical, engine, (page) => this.withdrawWrite(page));
+    const slowPath = new SlowPath(
+      this.translation,
+      this.physical,
+      engine,
+      (page) => this.withdrawWrite(page),
+      () => this.virtualization.apic,
+    );
     this.host = slowPath;
     this.execution = new Execution(this, parts.helpers, slowPath, this.translation);
     this.linear = new LinearMemory(this, this.translation);

@@ -6,10 +6,10 @@ import { finishInstruction, startInstruction, type InstructionStart } from './bo
 import type { Cpu } from './cpu';
 import { hardwareException } from './event-chain';
 import { ExitTaken, ProcessorFault } from './fault';
-import { raiseEptFault } from './linear-memory';
+import { raiseApicAccess, raiseEptFault } from './linear-memory';
 import type { HelperTable } from './processor';
 import type { SlowPath } from './slow-path';
-import { isStackReference } from './stack-reference';
+import { instructionAt, isStackReference } from './stack-reference';
 import { eptFaultKind, FaultKind, Privilege, type Translation } from './translation';
 
 /** Rules that are asked about before the helper; see `Processor.intercept`. */
@@ -118,6 +118,13 @@ export class Execution {
         this.unwind(raised);
         return;
       }
+      case FaultKind.ApicAccess:
+        raiseApicAccess(
+          cpu,
+          Number(state.get64(State.FAULT_QUALIFICATION)),
+          instructionAt(cpu, this.fetchByte)?.length ?? 0,
+        );
+        return;
       case FaultKind.FetchOutsideRam: {
         const physical = state.get64(State.FAULT_PHYSICAL).toString(16);
         throw cpu.unsupported(`fetching an instruction outside RAM, at physical address 0x${physical}`);

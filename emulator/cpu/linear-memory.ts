@@ -3,8 +3,8 @@ import type { Instruction } from '../isa/instruction';
 import { hostPhysical, linear as asLinear, type LinearAddress } from '../memory/address';
 import { Segment } from '../memory/layout';
 import { Vector } from '../arch/exceptions';
-import { ExitKind, type EptFault, type Processor } from './processor';
-import { DEVICE, eptFaultKind, FAULT, FaultKind, Privilege, type Translation } from './translation';
+import { ApicAccess, ExitKind, type EptFault, type Processor } from './processor';
+import { APIC_PAGE, DEVICE, eptFaultKind, FAULT, FaultKind, Privilege, type Translation } from './translation';
 import { segmentFault } from './segment-access';
 
 const ADDRESS_16 = 0xffffn;
@@ -30,11 +30,13 @@ export class LinearMemory {
     const address = this.canonical(linear);
     if (crossesPage(address, size)) {
       let value = 0n;
-      this.check(address, size, Access.Read, privilege);
+      this.checkParts(address, size, Access.Read, privilege);
       for (let i = 0; i < size; i++) value |= this.read(this.wrap(address + BigInt(i)), 1, privilege) << BigInt(i * 8);
       return value;
     }
     const at = this.translate(address, Access.Read, privilege);
+    if (at === APIC_PAGE)
+      return this.cpu.virtualization.apic?.readPage(pageOffset(address), size) ?? this.refuseApic(address, Access.Read);
     if (at === DEVICE) return this.cpu.physical.read(hostPhysical(BigInt(this.translation.deviceAddress)), size);
     return this.translation.load(at, size);
   }
@@ -42,12 +44,16 @@ export class LinearMemory {
   write(linear: bigint, size: number, value: bigint, privilege: Privilege = Privilege.Current): void {
     const address = this.canonical(linear);
     if (crossesPage(address, size)) {
-      this.check(address, size, Access.Write, privilege);
+      this.checkParts(address, size, Access.Write, privilege);
       for (let i = 0; i < size; i++) this.write(this.wrap(address + BigInt(i)), 1, value >> BigInt(i * 8), privilege);
       return;
     }
     const at = this.translate(address, Access.Write, privilege);
-    if (at === DEVICE) this.cpu.physical.write(hostPhysical(BigInt(this.translation.deviceAddress)), size, value);
+    if (at === APIC_PAGE) {
+      if (!this.cpu.virtualization.apic?.writePage(pageOffset(address), size, value))
+        this.refuseApic(address, Access.Write);
+    } else if (at === DEVICE)
+      this.cpu.physical.write(hostPhysical(BigInt(this.translation.deviceAddress)), size, value);
     else this.translation.store(at, size, BigInt.asUintN(size * 8, value));
   }
 
@@ -57,6 +63,13 @@ export class LinearMemory {
     this.translate(address, access, privilege);
     const last = this.wrap(address + BigInt(size - 1));
     if (crossesPage(address, size)) this.translate(this.canonical(last) & ~0xfffn, access, privilege);
+  }
+
+  /** `check` for an access that crosses pages: none of its parts is virtualized when it is on the APIC-access page. */
+  private checkParts(address: bigint, size: number, access: Access, privilege: Privilege): void {
+    const last = this.canonical(this.wrap(address + BigInt(size - 1))) & ~0xfffn;
+    for (const part of [address, last])
+      if (this.translate(part, access, privilege) === APIC_PAGE) this.refuseApic(part, access);
   }
 
   /** The offset part of a memory operand, truncated to the address size. */
@@ -111,6 +124,11 @@ export class LinearMemory {
     return at;
   }
 
+  private refuseApic(address: bigint, access: Access): never {
+    this.translation.refuseApicAccess(address, access === Access.Write ? ApicAccess.WRITE : ApicAccess.READ);
+    this.raise();
+  }
+
   /** Throws what the translation recorded. */
   private raise(): never {
     const { fault } = this.translation;
@@ -118,6 +136,8 @@ export class LinearMemory {
       if (fault.vector === (Vector.PF as number)) throw this.cpu.pageFault(fault.linear, fault.errorCode);
       throw this.cpu.fault(fault.vector, fault.errorCode);
     }
+    if (fault.kind === FaultKind.ApicAccess)
+      throw raiseApicAccess(this.cpu, fault.qualification, this.cpu.engine.instruction.length);
     throw raiseEptFault(this.cpu, {
       kind: eptFaultKind(fault.kind),
       convertible: fault.convertible,
@@ -151,6 +171,12 @@ export function raiseEptFault(cpu: Processor, fault: EptFault): Error {
   throw new Error('an EPT fault outside VMX non-root operation');
 }
 
+/** Reports an access to the APIC-access page that is not virtualized; the result is to be thrown. */
+export function raiseApicAccess(cpu: Processor, qualification: number, instructionLength: number): Error {
+  if (cpu.virtualization.apicAccess(qualification, instructionLength) === ExitKind.Taken) return cpu.exitTaken();
+  throw new Error('an APIC access outside VMX non-root operation');
+}
+
 /** Writes a general register as an instruction of this operand size (bytes) does: 4 bytes zero-extend, 1 and 2 merge. */
 export function writeRegister(cpu: Processor, number: number, size: number, value: bigint): void {
   const { state } = cpu;
@@ -164,6 +190,7 @@ export function writeRegister(cpu: Processor, number: number, size: number, valu
 /** Bits 63:47 all equal (4-level paging; SDM vol. 1, 3.3.7.1). */
 export const isCanonical = (linear: bigint): boolean => BigInt.asIntN(48, linear) === BigInt.asIntN(64, linear);
 
+const pageOffset = (linear: bigint): number => Number(linear & 0xfffn);
 const crossesPage = (linear: bigint, size: number): boolean => Number(linear & 0xfffn) + size > 4096;
 
 export const truncate = (offset: bigint, addressSize: 16 | 32 | 64): bigint =>

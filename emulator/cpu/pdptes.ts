@@ -3,11 +3,12 @@ import { EptBit } from '../memory/ept-walker';
 import { State } from '../memory/layout';
 import { PagingContext } from '../memory/paging-context';
 import { pdpteValid } from '../memory/walker';
-import { raiseEptFault } from './linear-memory';
-import type { Processor } from './processor';
+import { raiseApicAccess, raiseEptFault } from './linear-memory';
+import { ApicAccess, type Processor } from './processor';
 import { eptFaultOf } from './translation';
 
 const ENTRIES = 4;
+const PAGE_BYTES = 4096;
 const TABLE = 0xffffffe0n;
 
 /**
@@ -28,6 +29,9 @@ export function loadPdptes(cpu: Processor, cr3: bigint): boolean {
       qualification: BigInt(walker.qualification),
     });
   }
+  const accessPage = cpu.virtualization.apic?.accessPage ?? -1;
+  if (walker.hostPhysical - (walker.hostPhysical % PAGE_BYTES) === accessPage && context.eptInUse)
+    throw raiseApicAccess(cpu, ApicAccess.PHYSICAL << 12, cpu.engine.instruction.length);
   const values: bigint[] = [];
   for (let i = 0; i < ENTRIES; i++) {
     walker.tables.load(walker.hostPhysical + i * 8, 8);

@@ -106,7 +106,7 @@ export interface PortAccess {
 
 /** The local APIC (and INTR pin) as the processor sees it. Times are the virtual clock (`Processor.now`). */
 export interface InterruptSource {
-  /** Highest pending vector that the APIC would deliver now, or -1 */
+  /** Highest pending vector that the APIC would deliver now, or -1; 100H: one that the acknowledge cycle will tell */
   pendingVector(): number;
   /** Acknowledge: moves the vector from IRR to ISR and returns it. */
   acknowledge(): number;
@@ -143,6 +143,8 @@ export const enum ExitKind {
   Taken = 1,
   /** Of an EPT violation: #VE is to be raised instead */
   VirtualizationException = 2,
+  /** Not taken, and the event is dealt with: a posted-interrupt notification */
+  Handled = 3,
 }
 
 /**
@@ -150,6 +152,8 @@ export const enum ExitKind {
  * "Priority Among Concurrent Events" and the sections on the preemption timer, MTF and window exits).
  */
 export const enum Boundary {
+  /** The operation that ended, or VM entry, left something to the virtualized APIC: a trap-like VM exit may be due. */
+  VirtualApic,
   /** An INIT signal is pending. */
   Init,
   /** A start-up IPI is pending, with its vector in State.SIPI_VECTOR. */
@@ -196,6 +200,13 @@ export interface Virtualization {
   readonly monitorTrap: boolean;
   /** EPT violation, misconfiguration, or full page-modification log, found by the page walk. */
   eptFault(fault: EptFault): ExitKind;
+  /** The virtualized APIC of the guest; undefined outside non-root operation and without its controls. */
+  readonly apic: ApicVirtualization | undefined;
+  /**
+   * An access to the APIC-access page that is not virtualized: an APIC-access VM exit. `qualification` has the offset in 11:0
+   * and an `ApicAccess` in 15:12; during event delivery it becomes that of event delivery.
+   */
+  apicAccess(qualification: number, instructionLength: number): ExitKind;
   /** Triple fault, task switch. */
   tripleFault(): ExitKind;
   taskSwitch(selector: number, source: 0 | 1 | 2 | 3): ExitKind;
@@ -219,6 +230,37 @@ export interface Virtualization {
   endDelivery(): void;
   /** IRET is about to execute in non-root: "NMI exiting"/"virtual NMIs" decide what it unblocks. True: handled here. */
   iretUnblocksNmi(): boolean;
+}
+
+/** Access types of APIC-access VM exits (SDM vol. 3, table 28-6) */
+export const ApicAccess = { READ: 0, WRITE: 1, FETCH: 2, DELIVERY: 3, PHYSICAL_DELIVERY: 10, PHYSICAL: 15 } as const;
+
+/** What the virtualized APIC does with WRMSR. */
+export const enum MsrWrite {
+  /** Nothing: the instruction operates as ever */
+  Ordinary,
+  Done,
+  /** #GP(0) */
+  Fault,
+}
+
+/** The guest's APIC when VT-x virtualizes it (SDM vol. 3, chapter 30). */
+export interface ApicVirtualization {
+  /** Host-physical address of the APIC-access page; -1 without one */
+  readonly accessPage: number;
+  /** MOV from CR8; undefined: the local APIC has the task priority */
+  readTaskPriority(): number | undefined;
+  /** MOV to CR8; false: to the local APIC */
+  writeTaskPriority(value: number): boolean;
+  /** RDMSR; undefined: it operates as ever */
+  readMsr(index: number): bigint | undefined;
+  writeMsr(index: number, value: bigint): MsrWrite;
+  /** A linear access to the APIC-access page; undefined: an APIC-access VM exit */
+  readPage(offset: number, size: number): bigint | undefined;
+  /** False: an APIC-access VM exit */
+  writePage(offset: number, size: number, value: bigint): boolean;
+  /** Takes the virtual interrupt that was recognized (PendingEvent.VIRTUAL_INTERRUPT). @returns its vector */
+  deliver(): number;
 }
 
 export const enum EptFaultKind {
@@ -251,6 +293,8 @@ export const noVirtualization: Virtualization = {
   exception: () => ExitKind.None,
   boundary: () => ExitKind.None,
   eptFault: () => ExitKind.None,
+  apic: undefined,
+  apicAccess: () => ExitKind.None,
   tripleFault: () => ExitKind.None,
   taskSwitch: () => ExitKind.None,
   readCr0: () => 0n,

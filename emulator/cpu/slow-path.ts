@@ -2,7 +2,8 @@ import { Access, type EngineControl, type EngineHost } from '../engine/host';
 import { hostPhysical } from '../memory/address';
 import { pageOf } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
-import { DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
+import { ApicAccess, type ApicVirtualization } from './processor';
+import { APIC_PAGE, DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
 
 const PAGE = 0xfffn;
 
@@ -10,7 +11,7 @@ const PAGE = 0xfffn;
  * What generated code calls when the software TLB misses. Nothing here throws: a failed access is published in
  * State.FAULT_*, and the instruction commits nothing.
  *
- * An access to a device is first refused with FaultKind.Device. The run loop then repeats that one instruction with
+ * An access to a device or to the APIC-access page is first refused with FaultKind.Device. The run loop then repeats that one instruction with
  * `deviceAllowed`: so the device sees the exact virtual time, and what it raises is seen before the next instruction.
  */
 export class SlowPath implements EngineHost {
@@ -21,6 +22,7 @@ export class SlowPath implements EngineHost {
     private readonly physical: PhysicalMemory,
     private readonly engine: () => EngineControl,
     private readonly withdrawWrite: (ramPage: number) => void,
+    private readonly apic: () => ApicVirtualization | undefined,
   ) {}
 
   slowLoad(linear: bigint, size: number, forWrite: boolean): bigint {
@@ -30,6 +32,7 @@ export class SlowPath implements EngineHost {
     if ((address ^ last) > PAGE) return this.splitLoad(address, last, size, forWrite);
     const at = this.locate(address, forWrite ? Access.Write : Access.Read);
     if (at >= 0) return translation.load(at, size);
+    if (at === APIC_PAGE) return this.loadApic(address, size, forWrite);
     return at === DEVICE ? this.physical.read(this.device(), size) : 0n;
   }
 
@@ -43,6 +46,7 @@ export class SlowPath implements EngineHost {
     }
     const at = this.locate(address, Access.Write);
     if (at >= 0) translation.store(at, size, value);
+    else if (at === APIC_PAGE) this.storeApic(address, size, BigInt.asUintN(size * 8, value));
     else if (at === DEVICE) this.physical.write(this.device(), size, BigInt.asUintN(size * 8, value));
   }
 
@@ -64,7 +68,9 @@ export class SlowPath implements EngineHost {
       if (!this.engine().isCodePage(page)) this.withdrawWrite(page);
       return page;
     }
-    if (at === DEVICE) {
+    if (at === APIC_PAGE) {
+      this.refuseApic(address, ApicAccess.FETCH);
+    } else if (at === DEVICE) {
       this.translation.fault.linear = address;
       this.translation.fault.guestPhysical = this.translation.deviceAddress;
       this.translation.publish(FaultKind.FetchOutsideRam);
@@ -72,12 +78,12 @@ export class SlowPath implements EngineHost {
     return -1;
   }
 
-  /** A wasm address; DEVICE when the device may be reached now; FAULT after publishing. */
+  /** A wasm address; DEVICE or APIC_PAGE when it may be reached now; FAULT after publishing. */
   private locate(address: bigint, access: Access): number {
     const at = this.translation.translate(address, access, Privilege.Current);
     if (at >= 0) return at;
-    if (at === DEVICE) {
-      if (this.deviceAllowed) return DEVICE;
+    if (at === DEVICE || at === APIC_PAGE) {
+      if (this.deviceAllowed) return at;
       this.translation.publish(FaultKind.Device);
     } else this.translation.publish();
     return FAULT;
@@ -97,7 +103,29 @@ export class SlowPath implements EngineHost {
   }
 
   private bothPages(address: bigint, last: bigint, access: Access): boolean {
-    return this.locate(address, access) !== FAULT && this.locate(last & ~PAGE, access) !== FAULT;
+    return this.wholly(address, access) && this.wholly(last & ~PAGE, access);
+  }
+
+  /** An access that leaves the APIC-access page, or enters it, is never virtualized. */
+  private wholly(address: bigint, access: Access): boolean {
+    const at = this.locate(address, access);
+    if (at === APIC_PAGE) this.refuseApic(address, access === Access.Write ? ApicAccess.WRITE : ApicAccess.READ);
+    return at !== FAULT && at !== APIC_PAGE;
+  }
+
+  private loadApic(address: bigint, size: number, forWrite: boolean): bigint {
+    const value = this.apic()?.readPage(Number(address & PAGE), size);
+    if (value === undefined) this.refuseApic(address, forWrite ? ApicAccess.WRITE : ApicAccess.READ);
+    return value ?? 0n;
+  }
+
+  private storeApic(address: bigint, size: number, value: bigint): void {
+    if (!this.apic()?.writePage(Number(address & PAGE), size, value)) this.refuseApic(address, ApicAccess.WRITE);
+  }
+
+  private refuseApic(address: bigint, type: number): void {
+    this.translation.refuseApicAccess(address, type);
+    this.translation.publish();
   }
 
   private lastByte(address: bigint, size: number): bigint {

@@ -1,3 +1,4 @@
+import type { Instruction } from '../isa/instruction';
 import { Segment } from '../memory/layout';
 import { isCanonical } from './linear-memory';
 import type { Processor } from './processor';
@@ -15,15 +16,7 @@ const STACK_INSTRUCTION = /^(PUSH|POP|CALL|RET|ENTER|LEAVE)/;
 export function isStackReference(cpu: Processor, linear: bigint, fetchByte: (linear: bigint) => number): boolean {
   if (cpu.codeSize !== 64 || isCanonical(linear)) return false;
   const { state } = cpu;
-  const { rip } = state;
-  const bytes = new Uint8Array(LONGEST_INSTRUCTION);
-  let length = 0;
-  for (; length < LONGEST_INSTRUCTION; length++) {
-    const byte = fetchByte(BigInt.asUintN(64, rip + BigInt(length)));
-    if (byte < 0) break;
-    bytes[length] = byte;
-  }
-  const insn = cpu.engine.decodeAt(bytes.subarray(0, length), rip, 64);
+  const insn = instructionAt(cpu, fetchByte);
   if (!insn) return false;
   if (insn.isMemory && insn.row.operands.length > 0) {
     const base =
@@ -33,4 +26,19 @@ export function isStackReference(cpu: Processor, linear: bigint, fetchByte: (lin
     if (distance >= 0n && distance < 16n) return insn.segment === Number(Segment.SS);
   }
   return STACK_INSTRUCTION.test(insn.row.mnemonic);
+}
+
+/** The instruction at RIP, for what generated code does not tell; undefined when it cannot be fetched or is none. */
+export function instructionAt(cpu: Processor, fetchByte: (linear: bigint) => number): Instruction | undefined {
+  const { codeSize, state } = cpu;
+  const base = codeSize === 64 ? 0n : state.segmentBase(Segment.CS);
+  const linear = BigInt.asUintN(codeSize === 64 ? 64 : 32, base + state.rip);
+  const bytes = new Uint8Array(LONGEST_INSTRUCTION);
+  let length = 0;
+  for (; length < LONGEST_INSTRUCTION; length++) {
+    const byte = fetchByte(BigInt.asUintN(64, linear + BigInt(length)));
+    if (byte < 0) break;
+    bytes[length] = byte;
+  }
+  return cpu.engine.decodeAt(bytes.subarray(0, length), linear, codeSize);
 }

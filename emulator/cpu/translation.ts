@@ -9,7 +9,7 @@ import { LONG_MODE, PAE } from '../memory/paging-format';
 import type { PhysicalMemory } from '../memory/physical';
 import { eptRootOf, Permission, TagMode, type Tlb } from '../memory/tlb';
 import { AccessBit, WalkFault, type Walker } from '../memory/walker';
-import { EptFaultKind } from './processor';
+import { ApicAccess, EptFaultKind } from './processor';
 import type { CpuState } from './state';
 
 export const enum Privilege {
@@ -33,7 +33,12 @@ export const enum FaultKind {
   FetchOutsideRam = 5,
   /** The page-modification log is full. */
   LogFull = 6,
+  /** An access to the APIC-access page that causes a VM exit; `qualification` is the exit's. */
+  ApicAccess = 7,
 }
+
+/** Bit of State.APIC_VIRTUALIZATION: "virtualize APIC accesses" */
+const APIC_ACCESSES = 2;
 
 export const eptFaultKind = (kind: FaultKind): EptFaultKind =>
   kind === FaultKind.EptViolation
@@ -52,6 +57,8 @@ export const eptFaultOf = (fault: WalkFault): EptFaultKind =>
 /** Results of `translate` that are no wasm address. */
 export const DEVICE = -1;
 export const FAULT = -2;
+/** The APIC-access page */
+export const APIC_PAGE = -3;
 
 const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
 const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
@@ -113,6 +120,8 @@ export class Translation {
       eptp: state.get64(State.EPTP),
       eptControls: state.get32(State.EPT_CONTROLS),
     });
+    context.apicAccessPage =
+      state.get32(State.APIC_VIRTUALIZATION) & APIC_ACCESSES ? Number(state.get64(State.APIC_ACCESS_PAGE)) : -1;
     if (context.format === PAE) for (let i = 0; i < 4; i++) context.setPdpte(i, state.get64(State.PDPTE + i * 8));
     const flags = BigInt(state.get32(State.FLAGS_SYSTEM));
     const real = (cr0 & Cr0.PE) === 0n;
@@ -146,7 +155,7 @@ export class Translation {
 
   /**
    * Translates one byte's address. Refills the TLB. The access is assumed not to cross a page.
-   * @returns the wasm address in RAM; DEVICE with `deviceAddress`; or FAULT with `fault`
+   * @returns the wasm address in RAM; DEVICE with `deviceAddress`; APIC_PAGE; or FAULT with `fault`
    */
   translate(linear: bigint, access: Access, privilege: Privilege): number {
     const bank = this.bankFor(privilege);
@@ -183,6 +192,8 @@ export class Translation {
       this.recordWalk(linear);
       return FAULT;
     }
+    // No mapping of this page may be cached where accesses are not looked at.
+    if (walker.hostPhysical - (low & 0xfff) === context.apicAccessPage) return APIC_PAGE;
     const ram = this.physical.ramAddress(walker.hostPhysical);
     if (ram < 0) {
       this.deviceAddress = walker.hostPhysical;
@@ -212,6 +223,10 @@ export class Translation {
       case WalkFault.LogFull:
         this.record(FaultKind.LogFull, 0, 0, linear);
         break;
+      case WalkFault.ApicAccess:
+        this.record(FaultKind.ApicAccess, 0, 0, linear);
+        this.fault.qualification = ApicAccess.PHYSICAL << 12;
+        return;
       default:
         this.record(FaultKind.Exception, Vector.PF, walker.errorCode, linear);
         return;
@@ -219,6 +234,12 @@ export class Translation {
     this.fault.guestPhysical = walker.guestPhysical;
     this.fault.qualification = walker.qualification;
     this.fault.convertible = walker.convertible;
+  }
+
+  /** A linear access to the APIC-access page that is not virtualized */
+  refuseApicAccess(linear: bigint, type: number): void {
+    this.record(FaultKind.ApicAccess, 0, 0, linear);
+    this.fault.qualification = (type << 12) | Number(linear & 0xfffn);
   }
 
   private record(kind: FaultKind, vector: number, errorCode: number, linear: bigint): void {

@@ -30,6 +30,8 @@ const BASE_X2APIC = 0x400n;
 const BASE_ENABLE = 0x800n;
 const BASE_ADDRESS = (1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 0x1000n;
 const FIRST_VECTOR = 16;
+/** The 8259's vector is known only after its acknowledge cycle; this is none. */
+const SOME_VECTOR = 0x100;
 
 /** What the local APIC needs from its processor and the board. */
 export interface LocalApicWiring {
@@ -272,8 +274,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
 
   pendingVector(): number {
     if (this.accepted.deliverable >= 0 && this.mode !== ApicMode.Disabled) return this.accepted.deliverable;
-    // The 8259's vector is known only after its acknowledge cycle; any vector number stands for "some".
-    return this.externalWanted() ? this.spurious & LVT_VECTOR : -1;
+    return this.externalWanted() ? SOME_VECTOR : -1;
   }
 
   acknowledge(): number {

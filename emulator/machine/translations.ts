@@ -98,6 +98,7 @@ export class Translations {
         return `${at}: EPT misconfiguration for guest-physical ${hex(walker.guestPhysical)}`;
       case WalkFault.PageFault:
       case WalkFault.LogFull:
+      case WalkFault.ApicAccess: // not in a walk of the debugger's
       case WalkFault.None:
         return walker.errorCode & 8 ? `${at}: a reserved bit is set in the last entry` : `${at}: not present`;
     }

@@ -149,7 +149,7 @@ export const State = {
   INTERRUPTIBILITY: 0x3a4,
   /** 8: VMCS pending-debug-exceptions format */
   PENDING_DEBUG: 0x3a8,
-  /** 4: bit per pending event: 0 NMI, 1 INIT, 2 SIPI, 3 MTF */
+  /** 4: bit per pending event: 0 NMI, 1 INIT, 2 SIPI, 3 MTF, 4 the end of a virtualized APIC operation, 5 a virtual interrupt */
   PENDING_EVENTS: 0x3b0,
 
   /** VMX operation. ON: 4, 1 after VMXON. ROOT: 4, 1 while in root operation. Pointers: 8, all ones = none. */
@@ -182,6 +182,16 @@ export const State = {
   SIPI_VECTOR: 0x72c,
   /** 8: TSC multiplier in force, 0 = the counter is not scaled */
   TSC_MULTIPLIER: 0x730,
+  /** 4: APIC virtualization in force, bits of `Virtualized`; 0 in root operation and without its controls */
+  APIC_VIRTUALIZATION: 0x760,
+  /** 2: guest interrupt status in non-root operation: RVI, then SVI */
+  GUEST_INTERRUPT_STATUS: 0x764,
+  /** 8: physical addresses of the APIC-access page and the virtual-APIC page in force */
+  APIC_ACCESS_PAGE: 0x768,
+  VIRTUAL_APIC_PAGE: 0x770,
+  /** 4: a write to the APIC-access page that waits for its emulation; 4: the trap-like VM exit that is due */
+  APIC_WRITE: 0x778,
+  APIC_TRAP: 0x77c,
   ENGINE_PRIVATE: 0x800,
   /** 4: wasm address of the VMCS that VMREAD and VMWRITE access at once, without the helper: in root operation the current one; else 0 */
   DIRECT_VMCS: 0x900,

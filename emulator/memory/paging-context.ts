@@ -47,6 +47,8 @@ export class PagingContext {
   eptAccessedDirty = false;
   modeBasedExecute = false;
   logsModifications = false;
+  /** Host-physical APIC-access page, to whose addresses no guest-physical access gets; -1: there is none */
+  apicAccessPage = -1;
 
   set({ cr0, cr3, cr4, efer, eptp, eptControls = 0 }: PagingRegisters): this {
     const paging = (cr0 & Cr0.PG) !== 0n;

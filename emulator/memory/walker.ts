@@ -27,6 +27,8 @@ export const enum WalkFault {
   EptMisconfiguration,
   /** `guestPhysical`: an EPT flag is to be set, and the page-modification log is full */
   LogFull,
+  /** A guest paging structure lies on the APIC-access page. */
+  ApicAccess,
 }
 
 const PRESENT = 1;
@@ -217,6 +219,10 @@ export class Walker {
     const host = this.ept.translate(context, guestEntry, access, probe);
     this.entryRights[depth] = this.ept.permissions;
     if (host < 0) this.eptFault(context, guestEntry, access, LINEAR_VALID);
+    else if (host - (host % 4096) === context.apicAccessPage && !probe) {
+      this.fault = WalkFault.ApicAccess;
+      return -1;
+    }
     return host;
   }
 

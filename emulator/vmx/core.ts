@@ -1,6 +1,6 @@
 import { Primary } from '../arch/controls';
 import { exceptionRow } from '../arch/exceptions';
-import { InterruptionType, isSoftwareEvent } from '../arch/interruption';
+import { InterruptionType, interruptionType, interruptionVector, isSoftwareEvent } from '../arch/interruption';
 import { State } from '../memory/layout';
 import type { Processor } from '../cpu/processor';
 import type { Transfers } from './state-transfer';
@@ -55,6 +55,11 @@ export function savedResumeFlag(type: number, vector: number): 'keep' | 'clear' 
   if (isSoftwareEvent(type)) return 'clear';
   const fault = type === InterruptionType.HARDWARE_EXCEPTION && exceptionRow(vector)?.kind === 'fault';
   return fault ? 'set' : 'keep';
+}
+
+/** RF as saved by a VM exit that a memory access causes, in an instruction or in the delivery of an event */
+export function faultResumeFlag({ active, information }: EventDelivery): 'keep' | 'clear' | 'set' {
+  return active ? savedResumeFlag(interruptionType(information), interruptionVector(information)) : 'set';
 }
 
 /** The event whose delivery through the IDT is under way (SDM vol. 3, 25.9.3). */

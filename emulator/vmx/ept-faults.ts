@@ -2,10 +2,9 @@ import { Cr0 } from '../arch/control-registers';
 import { Secondary } from '../arch/controls';
 import { EptViolation } from '../arch/ept-bits';
 import { ExitReason } from '../arch/exit-reasons';
-import { interruptionType, interruptionVector } from '../arch/interruption';
 import { EptFaultKind, type EptFault } from '../cpu/processor';
 import { hostPhysical } from '../memory/address';
-import { savedResumeFlag, type VmxCore } from './core';
+import { faultResumeFlag, type VmxCore } from './core';
 import { Slot } from './vmcs';
 
 const REASONS: Readonly<Record<EptFaultKind, number>> = {
@@ -31,11 +30,8 @@ const BUSY = 0xffff_ffffn << 32n;
  * guest-linear address counts when the qualification says so; a full log reports no address.
  */
 export function eptFaultExit(core: VmxCore, fault: EptFault): void {
-  const { delivery } = core;
   const exit = core.exit.reset(REASONS[fault.kind]);
-  exit.resumeFlag = delivery.active
-    ? savedResumeFlag(interruptionType(delivery.information), interruptionVector(delivery.information))
-    : 'set';
+  exit.resumeFlag = faultResumeFlag(core.delivery);
   if (fault.kind !== EptFaultKind.Misconfiguration) exit.qualification = qualificationOf(core, fault);
   if (fault.kind === EptFaultKind.LogFull) return;
   exit.guestPhysical = fault.guestPhysical;

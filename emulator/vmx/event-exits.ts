@@ -61,6 +61,8 @@ export function boundaryExit(core: VmxCore, point: Boundary): boolean {
   const activity = state.get32(State.ACTIVITY);
   const blockedByNmi = (state.get32(State.INTERRUPTIBILITY) & INTERRUPTIBILITY_NMI) !== 0;
   switch (point) {
+    case Boundary.VirtualApic:
+      return false; // apic-virtualization/ decides.
     case Boundary.Init:
       if (activity === WAIT_FOR_SIPI) return false;
       acceptEvent(core, PENDING_INIT);

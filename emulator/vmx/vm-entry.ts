@@ -15,6 +15,7 @@ import { hostPhysical } from '../memory/address';
 import { Segment, State } from '../memory/layout';
 import { EptControl } from '../memory/paging-context';
 import { i32, type Value } from '../wasm/expression';
+import type { VirtualApic } from './apic-virtualization';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
 import { EntryContext } from './entry-checks/context';
@@ -60,7 +61,10 @@ export class VmEntry {
   private readonly context: EntryContext;
   private readonly rules: EntryRules;
 
-  constructor(private readonly core: VmxCore) {
+  constructor(
+    private readonly core: VmxCore,
+    private readonly virtualApic: VirtualApic,
+  ) {
     this.context = new EntryContext(core);
     this.rules = new EntryRules(this.context);
   }
@@ -91,6 +95,7 @@ export class VmEntry {
     }
     if (launch) core.vmcs.launched = true;
     this.startTimers();
+    this.virtualApic.enter(this.context.pin, this.context.primary, this.context.secondary);
     core.cpu.contextChanged();
     this.announce(launch);
     this.injectEvent();

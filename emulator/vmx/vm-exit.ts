@@ -5,6 +5,7 @@ import { guestPhysical, hostPhysical, linear } from '../memory/address';
 import { Segment, State } from '../memory/layout';
 import type { VmExitRecord } from '../cpu/taps';
 import { i32 } from '../wasm/expression';
+import { leaveApicVirtualization } from './apic-virtualization';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
 import type { VmxCore } from './core';
 import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
@@ -85,6 +86,7 @@ function saveGuestState(core: VmxCore): void {
   saveResumeFlag(core);
   saveTimer(core);
   savePdptes(core);
+  if (core.cpu.state.get32(State.APIC_VIRTUALIZATION) !== 0) leaveApicVirtualization(core);
 }
 
 /** SDM vol. 3, 28.3.1 */

@@ -1,9 +1,17 @@
 import { Pin, Primary, Secondary } from '../arch/controls';
 import { ExitReason } from '../arch/exit-reasons';
 import { interruptionInformation } from '../arch/interruption';
-import { Boundary, ExitKind, type EptFault, type Processor, type Virtualization } from '../cpu/processor';
+import {
+  Boundary,
+  ExitKind,
+  type ApicVirtualization,
+  type EptFault,
+  type Processor,
+  type Virtualization,
+} from '../cpu/processor';
 import type { Instruction } from '../isa/instruction';
 import { State } from '../memory/layout';
+import { apicAccessExit, VirtualApic } from './apic-virtualization';
 import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
 import { VmxCore, type MsrAccess } from './core';
 import { eptFaultExit, raisesVirtualizationException } from './ept-faults';
@@ -29,11 +37,13 @@ export class Vmx implements Virtualization {
   readonly present = true;
   readonly core: VmxCore;
   readonly entry: VmEntry;
+  private readonly virtualApic: VirtualApic;
 
   constructor(cpu: Processor, msrs: MsrAccess) {
     writeFieldTable(cpu.physical.memory);
     this.core = new VmxCore(cpu, msrs, createTransfers(cpu.physical.memory, TRANSFERS));
-    this.entry = new VmEntry(this.core);
+    this.virtualApic = new VirtualApic(this.core);
+    this.entry = new VmEntry(this.core, this.virtualApic);
     cpu.walker.ept.log = new VmcsLog(this.core);
   }
 
@@ -88,7 +98,21 @@ export class Vmx implements Virtualization {
 
   boundary(point: Boundary): ExitKind {
     this.core.current();
+    if (point === Boundary.VirtualApic) return this.virtualApic.trapExit() ? this.exit() : ExitKind.None;
+    if (point === Boundary.ExternalInterrupt && this.apic && this.virtualApic.processesPosted())
+      return ExitKind.Handled;
     return boundaryExit(this.core, point) ? this.exit() : ExitKind.None;
+  }
+
+  get apic(): ApicVirtualization | undefined {
+    return this.core.cpu.state.get32(State.APIC_VIRTUALIZATION) === 0 ? undefined : this.virtualApic;
+  }
+
+  apicAccess(qualification: number, instructionLength: number): ExitKind {
+    if (!this.nonRoot) return ExitKind.None;
+    this.core.current();
+    apicAccessExit(this.core, qualification, instructionLength);
+    return this.exit();
   }
 
   eptFault(fault: EptFault): ExitKind {

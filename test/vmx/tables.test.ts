@@ -82,7 +82,7 @@ describe('VMCS field table (SDM vol. 3, appendix B)', () => {
   it('gives this processor the fields of implemented controls only', () => {
     assert.ok(vmcsFieldExists(VMCS_FIELDS.VPID));
     assert.ok(!vmcsFieldExists(VMCS_FIELDS.SUB_PAGE_PERMISSION_TABLE));
-    assert.equal(vmcsFieldOffset(Field.VIRTUAL_APIC_ADDRESS), 0);
+    assert.equal(vmcsFieldOffset(Field.SUB_PAGE_PERMISSION_TABLE), 0);
     assert.equal(vmcsFieldOffset(0x8000), 0);
     assert.equal(vmcsFieldOffset(-1), 0);
   });

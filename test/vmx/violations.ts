@@ -76,6 +76,16 @@ const steps =
   (...all: ((bench: VmxBench) => void)[]) =>
   (bench: VmxBench) =>
     all.forEach((step) => step(bench));
+/** RAM that holds 0 where the bench starts */
+const VIRTUAL_APIC = 0x7000n;
+const tprShadow = (bench: VmxBench) => {
+  bench.or('PRIMARY_PROCESSOR_CONTROLS', Primary.USE_TPR_SHADOW);
+  bench.set('VIRTUAL_APIC_ADDRESS', VIRTUAL_APIC);
+};
+const postedInterrupts = steps(tprShadow, secondaries(Secondary.VIRTUAL_INTERRUPT_DELIVERY), (bench) => {
+  bench.or('PIN_BASED_CONTROLS', Pin.EXTERNAL_INTERRUPT_EXITING | Pin.PROCESS_POSTED_INTERRUPTS);
+  bench.or('EXIT_CONTROLS', Exit.ACKNOWLEDGE_INTERRUPT);
+});
 /** A 32-bit host: the processor leaves IA-32e mode, so that 32-bit host state is what it needs. */
 const host32 = (bench: VmxBench) => {
   make32BitGuest(bench);
@@ -86,16 +96,49 @@ const host32 = (bench: VmxBench) => {
 
 const rows: Record<string, Violation> = {
   'control.pin.allowed-0': clear('PIN_BASED_CONTROLS', 2),
-  'control.pin.allowed-1': or('PIN_BASED_CONTROLS', Pin.PROCESS_POSTED_INTERRUPTS),
+  'control.pin.allowed-1': or('PIN_BASED_CONTROLS', 1 << 8),
   'control.primary.allowed-0': clear('PRIMARY_PROCESSOR_CONTROLS', 1 << 26),
-  'control.primary.allowed-1': or('PRIMARY_PROCESSOR_CONTROLS', Primary.USE_TPR_SHADOW),
+  'control.primary.allowed-1': or('PRIMARY_PROCESSOR_CONTROLS', Primary.ACTIVATE_TERTIARY_CONTROLS),
   'control.secondary.allowed-1': or('SECONDARY_PROCESSOR_CONTROLS', Secondary.INSTRUCTION_TIMEOUT, secondaryOn),
   'control.cr3-target-count': set('CR3_TARGET_COUNT', 5),
   'control.io-bitmap-a': set('IO_BITMAP_A', 0x6008, primary(Primary.USE_IO_BITMAPS)),
   'control.io-bitmap-b': set('IO_BITMAP_B', BEYOND_PHYSICAL, primary(Primary.USE_IO_BITMAPS)),
   'control.msr-bitmaps': set('MSR_BITMAPS', 0x6800, primary(Primary.USE_MSR_BITMAPS)),
+  'control.virtual-apic-address': set('VIRTUAL_APIC_ADDRESS', VIRTUAL_APIC + 8n, tprShadow),
+  'control.tpr-threshold.reserved': set('TPR_THRESHOLD', 0x10, tprShadow),
+  'control.tpr-threshold.vtpr': {
+    break: (bench) => {
+      tprShadow(bench);
+      bench.write32(VIRTUAL_APIC + 0x80n, 0x3f);
+      bench.set('TPR_THRESHOLD', 4);
+    },
+  },
   'control.virtual-nmis': or('PIN_BASED_CONTROLS', Pin.VIRTUAL_NMIS),
   'control.nmi-window': or('PRIMARY_PROCESSOR_CONTROLS', Primary.NMI_WINDOW_EXITING),
+  'control.apic-access-address': set(
+    'APIC_ACCESS_ADDRESS',
+    BEYOND_PHYSICAL,
+    secondaries(Secondary.VIRTUALIZE_APIC_ACCESSES),
+  ),
+  'control.tpr-shadow-off': or('SECONDARY_PROCESSOR_CONTROLS', Secondary.APIC_REGISTER_VIRTUALIZATION, secondaryOn),
+  'control.x2apic-mode': or(
+    'SECONDARY_PROCESSOR_CONTROLS',
+    Secondary.VIRTUALIZE_X2APIC_MODE,
+    steps(tprShadow, secondaries(Secondary.VIRTUALIZE_APIC_ACCESSES)),
+  ),
+  'control.virtual-interrupt-delivery': or(
+    'SECONDARY_PROCESSOR_CONTROLS',
+    Secondary.VIRTUAL_INTERRUPT_DELIVERY,
+    steps(tprShadow, secondaryOn),
+  ),
+  'control.posted.delivery': clear(
+    'SECONDARY_PROCESSOR_CONTROLS',
+    Secondary.VIRTUAL_INTERRUPT_DELIVERY,
+    postedInterrupts,
+  ),
+  'control.posted.acknowledge': clear('EXIT_CONTROLS', Exit.ACKNOWLEDGE_INTERRUPT, postedInterrupts),
+  'control.posted.vector': set('POSTED_INTERRUPT_NOTIFICATION_VECTOR', 0x100, postedInterrupts),
+  'control.posted.descriptor': set('POSTED_INTERRUPT_DESCRIPTOR_ADDRESS', VIRTUAL_APIC + 32n, postedInterrupts),
   'control.vpid': or('SECONDARY_PROCESSOR_CONTROLS', Secondary.ENABLE_VPID, secondaryOn),
   'control.eptp.memory-type': set('EPT_POINTER', 0x9001n | (3n << 3n), ept),
   'control.eptp.walk-length': set('EPT_POINTER', 0x9006n | (2n << 3n), ept),

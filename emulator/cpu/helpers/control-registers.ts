@@ -29,7 +29,7 @@ function readControl(cpu: Processor, number: number): bigint {
     case 4:
       return virtualization.nonRoot ? virtualization.readCr4() : state.cr4;
     case 8:
-      return BigInt(cpu.interrupts.taskPriority);
+      return BigInt(virtualization.apic?.readTaskPriority() ?? cpu.interrupts.taskPriority);
     default:
       throw cpu.fault(Vector.UD);
   }
@@ -67,7 +67,7 @@ const movToCr: Helper = (cpu, insn) => {
       return;
     default:
       if (value & ~0xfn) throw cpu.fault(Vector.GP, 0);
-      cpu.interrupts.taskPriority = Number(value);
+      if (!cpu.virtualization.apic?.writeTaskPriority(Number(value))) cpu.interrupts.taskPriority = Number(value);
   }
 };
 

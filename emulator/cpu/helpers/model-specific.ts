@@ -4,7 +4,7 @@ import { Vector } from '../../arch/exceptions';
 import { ApicBase, MiscEnable } from '../../arch/msrs';
 import { State } from '../../memory/layout';
 import { readMsr, writeMsr } from '../msr';
-import type { Helper, HelperTable, Processor } from '../processor';
+import { MsrWrite, type Helper, type HelperTable, type Processor } from '../processor';
 import { requireDefined, requirePrivilege } from './operands';
 
 const RAX = 0;
@@ -35,7 +35,8 @@ const cpuid: Helper = (cpu, insn) => {
 const rdmsr: Helper = (cpu, insn) => {
   requirePrivilege(cpu);
   if (cpu.exits(insn)) return;
-  const value = readMsr(cpu, Number(cpu.state.gpr(RCX) & LOW));
+  const index = Number(cpu.state.gpr(RCX) & LOW);
+  const value = cpu.virtualization.apic?.readMsr(index) ?? readMsr(cpu, index);
   if (value === undefined) throw cpu.fault(Vector.GP, 0);
   setPair(cpu, value);
 };
@@ -45,7 +46,10 @@ const wrmsr: Helper = (cpu, insn) => {
   if (cpu.exits(insn)) return;
   const { state } = cpu;
   const value = ((state.gpr(RDX) & LOW) << 32n) | (state.gpr(RAX) & LOW);
-  if (!writeMsr(cpu, Number(state.gpr(RCX) & LOW), value)) throw cpu.fault(Vector.GP, 0);
+  const index = Number(state.gpr(RCX) & LOW);
+  const virtual = cpu.virtualization.apic?.writeMsr(index, value) ?? MsrWrite.Ordinary;
+  if (virtual === MsrWrite.Done) return;
+  if (virtual === MsrWrite.Fault || !writeMsr(cpu, index, value)) throw cpu.fault(Vector.GP, 0);
 };
 
 /** EDX:EAX; the upper halves of both registers are cleared. */

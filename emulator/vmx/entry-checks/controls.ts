@@ -5,6 +5,7 @@ import { VM_FUNCTIONS_ALLOWED, VmFunction } from '../../arch/vm-functions';
 import type { VmcsFieldSymbol } from '../../arch/vmcs-fields';
 import { BEYOND_PHYSICAL, CR3_TARGET_LIMIT, isPageAddress } from '../capabilities';
 import { Slot } from '../vmcs';
+import { APIC_VIRTUALIZATION_CHECKS, TPR_SHADOW_CHECKS } from './apic-controls';
 import type { EntryContext } from './context';
 import { section, type EntryCheck } from './row';
 import { msrAreaAligned, msrAreaWithin } from './values';
@@ -85,6 +86,7 @@ export const EXECUTION_CONTROL_CHECKS: readonly EntryCheck[] = [
     ['MSR_BITMAPS', 'PRIMARY_PROCESSOR_CONTROLS'],
     (c) => !(c.primary & Primary.USE_MSR_BITMAPS) || isPageAddress(c.get64(Slot.MSR_BITMAPS)),
   ),
+  ...TPR_SHADOW_CHECKS,
   execution(
     'virtual-nmis',
     '"virtual NMIs" is 0 when "NMI exiting" is 0',
@@ -97,6 +99,7 @@ export const EXECUTION_CONTROL_CHECKS: readonly EntryCheck[] = [
     ['PRIMARY_PROCESSOR_CONTROLS', 'PIN_BASED_CONTROLS'],
     (c) => !(c.primary & Primary.NMI_WINDOW_EXITING) || (c.pin & Pin.VIRTUAL_NMIS) !== 0,
   ),
+  ...APIC_VIRTUALIZATION_CHECKS,
   execution(
     'vpid',
     'with "enable VPID" the VPID is not 0',
