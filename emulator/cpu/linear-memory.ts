@@ -166,6 +166,7 @@ export function raiseEptFault(cpu: Processor, fault: EptFault): Error {
     case ExitKind.VirtualizationException:
       return cpu.fault(Vector.VE);
     case ExitKind.None:
+    case ExitKind.Handled:
       break;
   }
   throw new Error('an EPT fault outside VMX non-root operation');
