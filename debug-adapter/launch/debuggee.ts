@@ -3,7 +3,7 @@ import type { Context, Machine, RunResult } from '../../emulator/machine/api';
 import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
 import { Layers, linearRip } from '../stack/layers';
-import { ExitLog } from '../watch/exit-log';
+import { ExitLog, type LoggedExit } from '../watch/exit-log';
 import { operandOf } from '../watch/exit-operand';
 import { PageLog, type PageEvent } from '../watch/page-log';
 import { pageDecision } from '../watch/page-probes';
@@ -30,6 +30,8 @@ export interface LoggedLayer {
 /** SDM vol. 3, appendix C: external interrupt, INIT, SIPI, SMIs, the two windows, preemption timer. */
 const ASYNCHRONOUS: ReadonlySet<number> = new Set([1, 3, 4, 5, 6, 7, 8, 52]);
 
+const LIMIT: RunResult = { why: 'limit' };
+
 /**
  * A loaded machine together with what the debugger knows about it: images, layers, probes and what they announced.
  * The session and the command line run the same one.
@@ -40,6 +42,8 @@ export class Debuggee {
   readonly pages = new PageLog();
   readonly probes: ProbeSites;
   watcher: Watcher = {};
+  /** The vCPU that the last stop was about: what is meant where a request names no frame */
+  focus = 0;
   private readonly logged: LoggedLayer[] = [];
   private readonly loggedNumbers = new Map<string, number>();
   private readonly serial = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
@@ -48,6 +52,8 @@ export class Debuggee {
   private readonly injected: number[] = [];
   private stops: ReadonlySet<bigint> = new Set();
   private readonly arrivals: Arrivals;
+  /** By context: where its last VM exit is in the log */
+  private readonly lastExits = new Map<number, number>();
 
   constructor(
     readonly machine: Machine,
@@ -71,8 +77,8 @@ export class Debuggee {
     this.setStops(new Set());
   }
 
-  /** The context whose instruction comes next */
-  running(vcpu = 0): Context {
+  /** The context whose instruction comes next on a vCPU */
+  running(vcpu = this.focus): Context {
     return this.machine.running(vcpu);
   }
 
@@ -104,34 +110,46 @@ export class Debuggee {
   }
 
   /**
-   * Runs at most `limit` instructions. Probes on the way are recorded and passed; comes back at an address of
-   * `setStops` before its instruction, once for each arrival there.
+   * Runs at most `limit` instructions, of all vCPUs together or of one while the others run beside it. Probes on the way
+   * are recorded and passed; comes back at an address of `setStops` before its instruction, once for each arrival there.
    */
-  advance(limit: number): RunResult {
+  advance(limit: number, vcpu?: number): RunResult {
     const { machine } = this;
-    const end = machine.instructions + limit;
+    const end = this.instructionsOf(vcpu) + limit;
     for (;;) {
-      const left = end - machine.instructions;
-      if (left <= 0) return { why: 'limit' };
-      const result = machine.run(left, this.arrivals.isHandled(0));
+      const left = end - this.instructionsOf(vcpu);
+      if (left <= 0) return LIMIT;
+      const result = machine.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu);
       if (result.why !== 'breakpoint') return result;
-      if (this.arrivals.isResumption(result.vcpu, result.linear)) continue;
+      // It stood there already when its turn ended.
+      if (this.arrivals.isHandled(result.vcpu) || this.arrivals.isResumption(result.vcpu, result.linear)) continue;
       this.arrive(result.vcpu, result.linear);
       if (this.stops.has(result.linear)) return result;
     }
   }
 
+  /** Retired instructions of one vCPU, or of all */
+  instructionsOf(vcpu: number | undefined): number {
+    return vcpu === undefined ? this.machine.instructions : (this.machine.vcpus[vcpu]?.instructions ?? 0);
+  }
+
   /**
-   * Deals with the probe at the place where execution stands, and makes the next `advance` leave it. Called when the
-   * user is shown this place.
+   * Deals with the probe at the place where a vCPU stands, and makes the next `advance` leave it. Called when the user is
+   * shown this place.
    */
-  settle(vcpu = 0): void {
+  settle(vcpu: number): void {
     if (!this.isSettled(vcpu)) this.arrive(vcpu, linearRip(this.running(vcpu)));
   }
 
-  /** Whether breakpoints and probes of the place where execution stands have been dealt with. */
-  isSettled(vcpu = 0): boolean {
+  /** Whether breakpoints and probes of the place where a vCPU stands have been dealt with. */
+  isSettled(vcpu: number): boolean {
     return this.arrivals.isHandled(vcpu);
+  }
+
+  /** The logged VM exit by which a context was left last */
+  lastExitOf(context: Context): LoggedExit | undefined {
+    const index = this.lastExits.get(context.id);
+    return index === undefined ? undefined : this.exits.get(index);
   }
 
   flushSerial(): void {
@@ -161,6 +179,7 @@ export class Debuggee {
       this.loggedNumbers.set(name, number);
     }
     this.exits.add(record, number, left ? operandOf(record, left, this.machine) : 0n);
+    if (left) this.lastExits.set(left.id, this.exits.total - 1);
     this.watcher.exit?.(this.exits.total - 1);
   }
 }

@@ -104,13 +104,13 @@ export class DebugSession {
       writeMemory: this.on({ memoryReference: 'string', offset: 'number?', data: 'string', allowPartial: 'boolean?' }, (live, args: DebugProtocol.WriteMemoryArguments, reply) => this.writeMemory(live, args, reply)),
       disassemble: this.on({ memoryReference: 'string', offset: 'number?', instructionOffset: 'number?', instructionCount: 'number' }, (live, args: DebugProtocol.DisassembleArguments) => disassemble(args, live.debuggee, live.sources, live.debuggee.running())),
 
-      continue: this.stopped(thread, (live, args: DebugProtocol.ContinueArguments) => (this.verb(live, args, () => continueRun()), { allThreadsContinued: true })),
+      continue: this.stopped(thread, (live, args: DebugProtocol.ContinueArguments) => (this.verbOfAll(live, args, () => continueRun()), { allThreadsContinued: true })),
       next: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.NextArguments) =>
         this.verb(live, args, (vcpu) => (args.granularity === 'instruction' ? nextInstruction(live.debuggee, vcpu) : stepLine(live.debuggee, vcpu, false)))),
       stepIn: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepInArguments) =>
         this.verb(live, args, (vcpu) => (args.granularity === 'instruction' ? stepInstruction() : stepLine(live.debuggee, vcpu, true)))),
       stepOut: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepOutArguments) => this.verb(live, args, (vcpu) => stepOut(live.debuggee, vcpu))),
-      pause: this.on({}, (live) => live.runner.pause()),
+      pause: this.on({ threadId: 'number?' }, (live, args: Partial<DebugProtocol.PauseArguments>) => live.runner.pause(live.vcpuOf(args.threadId ?? 1))),
       'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToExit())),
       'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToEntry())),
 
@@ -235,7 +235,14 @@ export class DebugSession {
     args: { threadId: number },
     make: (vcpu: number) => Parameters<Live['resume']>[0],
   ): undefined {
-    live.resume(make(live.vcpuOf(args.threadId)));
+    const vcpu = live.vcpuOf(args.threadId);
+    live.resume(make(vcpu), vcpu);
+  }
+
+  /** A verb that is over whichever vCPU does what it waits for. */
+  private verbOfAll(live: Live, args: { threadId: number }, make: () => Parameters<Live['resume']>[0]): undefined {
+    live.vcpuOf(args.threadId);
+    live.resume(make());
   }
 
   /** A verb by a request of our own: the client cannot know that it continues, so it is told, and before it stops. */
@@ -243,7 +250,7 @@ export class DebugSession {
     live.vcpuOf(args.threadId);
     reply.after(() => {
       this.router.event('continued', { threadId: args.threadId, allThreadsContinued: true });
-      this.verb(live, args, make);
+      this.verbOfAll(live, args, make);
     });
   }
 

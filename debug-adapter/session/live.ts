@@ -56,7 +56,7 @@ export class Live {
         taps: (stop) => (noDebug ? {} : this.exceptions.taps(stop)),
       },
       {
-        stopped: (done) => this.stopped(done),
+        stopped: (done, vcpu) => this.stopped(done, vcpu),
         ended: (outcome) => this.ended(outcome),
         progress: () => this.changed(false),
         failed: (error) => this.failed(error),
@@ -78,13 +78,13 @@ export class Live {
     if (this.runner.running) throw isRunning(command);
   }
 
-  /** Starts a verb: every reference that was given out is void from here on. */
-  resume(verb: Verb): void {
+  /** Starts a verb, of one vCPU or of all: every reference that was given out is void from here on. */
+  resume(verb: Verb, vcpu?: number): void {
     this.entries.clear();
     this.stacks.clear();
     this.references.clear();
     this.exceptions.explanation = undefined;
-    this.runner.start(verb);
+    this.runner.start(verb, vcpu);
   }
 
   /** The stack of a vCPU with frame ids, made once a stop. */
@@ -109,7 +109,7 @@ export class Live {
     return entry;
   }
 
-  /** The context of a frame; without one that of vCPU 0. */
+  /** The context of a frame; without one that of the vCPU which the last stop was about. */
   contextOf(frameId: number | undefined): Context {
     return frameId === undefined ? this.debuggee.running() : this.entry(frameId).context;
   }
@@ -123,9 +123,9 @@ export class Live {
     this.emit('undervisor/changed', { exits: exits.total, pages: pages.total, instructions: machine.instructions });
   }
 
-  private stopped(done: Done): void {
+  private stopped(done: Done, vcpu: number): void {
     this.lastStop = done;
-    const body: DebugProtocol.StoppedEvent['body'] = { ...done, threadId: 1, allThreadsStopped: true };
+    const body: DebugProtocol.StoppedEvent['body'] = { ...done, threadId: vcpu + 1, allThreadsStopped: true };
     this.emit('stopped', body);
     this.changed(true);
   }
@@ -138,7 +138,9 @@ export class Live {
     if (!this.endTold) this.emit('output', { category: 'important', output: `${text}\n` });
     this.endTold = true;
     if (look && wanted) {
-      this.exceptions.report({ id: outcome.kind, title, text }, (done) => this.stopped(done));
+      const vcpu = 'vcpu' in outcome ? outcome.vcpu : this.debuggee.machine.runningVcpu;
+      this.debuggee.focus = vcpu;
+      this.exceptions.report({ id: outcome.kind, title, text }, (done) => this.stopped(done, vcpu));
       return;
     }
     this.changed(true);
@@ -149,6 +151,7 @@ export class Live {
   private failed(error: unknown): void {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.emit('output', { category: 'stderr', output: `The debugger failed while running: ${text}\n` });
-    this.stopped({ reason: 'exception', description: 'Debugger error', text: messageOf(error) });
+    const { focus } = this.debuggee;
+    this.stopped({ reason: 'exception', description: 'Debugger error', text: messageOf(error) }, focus);
   }
 }

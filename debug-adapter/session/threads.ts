@@ -7,8 +7,8 @@ export function threads({ debuggee }: Live): DebugProtocol.ThreadsResponse['body
     threads: debuggee.machine.vcpus.map((vcpu) => {
       const context = debuggee.running(vcpu.index);
       const mode = context.root ? '' : ', VMX non-root';
-      const halted = vcpu.halted ? ', halted' : '';
-      return { id: vcpu.index + 1, name: `vcpu${vcpu.index} (${debuggee.layers.nameOf(context)}${mode}${halted})` };
+      const activity = vcpu.activity === 'active' ? '' : `, ${vcpu.activity}`;
+      return { id: vcpu.index + 1, name: `vcpu${vcpu.index} (${debuggee.layers.nameOf(context)}${mode}${activity})` };
     }),
   };
 }

@@ -76,9 +76,9 @@ export function describeLeft(debuggee: Debuggee, context: Context): string {
   if (!left) return `not yet run: ${where}`;
   if (left.kind === 'entry') return `VM entry from ${where}`;
   const reason = left.reason & 0xffff;
-  const logged = debuggee.exits.get(left.n - 1);
+  const logged = debuggee.lastExitOf(context);
   const said =
-    logged?.n === left.n
+    logged?.instruction === left.instruction
       ? exitInWords(logged, logged.operand)
       : describeQualification(left.reason, left.qualification, {
           guestPhysical: left.guestPhysical,

@@ -14,7 +14,7 @@ export function* runToLocations(debuggee: Debuggee, locations: readonly Location
   for (;;) {
     const arrival = yield { stops };
     if (arrival.why !== 'stop') continue;
-    const context = debuggee.running();
+    const context = debuggee.running(debuggee.machine.runningVcpu);
     if (locations.some((location) => location.linear === arrival.linear && matches(location, debuggee, context))) {
       return { reason: 'entry' };
     }

@@ -16,7 +16,7 @@ export interface UserStops {
 }
 
 export interface RunnerListener {
-  stopped(done: Done): void;
+  stopped(done: Done, vcpu: number): void;
   ended(outcome: Outcome): void;
   /** Between slices, while running */
   progress(): void;
@@ -35,11 +35,14 @@ const LARGEST_CHUNK = 1_000_000;
  */
 export class Runner {
   private verb: Verb | undefined;
+  /** Whose verb it is: its limits, events and stops are those of this vCPU alone. Undefined: of all */
+  private vcpu: number | undefined;
   private go: Go = {};
   /** Instructions left of `go.limit` */
   private left = Infinity;
   private chunk = FIRST_CHUNK;
-  private pauseWanted = false;
+  /** The vCPU that a pause is to show */
+  private pauseWanted: number | undefined;
   private outcome: Outcome | undefined;
   /** Set by taps during `advance` */
   private seen: Done | undefined;
@@ -55,8 +58,8 @@ export class Runner {
     machine.addTaps({
       vmExit: (record) => this.happened('exit', record.vcpu),
       vmEntry: (record) => this.happened('entry', record.vcpu),
-      interrupt: () => this.happened('delivery', 0),
-      exception: () => this.happened('delivery', 0),
+      interrupt: (_vector, vcpu) => this.happened('delivery', vcpu),
+      exception: (_vector, _errorCode, _linear, vcpu) => this.happened('delivery', vcpu),
     });
   }
 
@@ -69,11 +72,12 @@ export class Runner {
     return this.outcome;
   }
 
-  /** Starts a verb. The machine must be stopped. */
-  start(verb: Verb): void {
+  /** Starts a verb, of one vCPU or of all. The machine must be stopped. */
+  start(verb: Verb, vcpu?: number): void {
     if (this.verb) throw new Error('the machine runs already');
     this.verb = verb;
-    this.pauseWanted = false;
+    this.vcpu = vcpu;
+    this.pauseWanted = undefined;
     this.refreshStops();
     defer(() => {
       if (this.outcome) this.finish(() => this.listener.ended(this.outcome as Outcome));
@@ -82,8 +86,8 @@ export class Runner {
   }
 
   /** Asks for a stop; answered by `stopped` with reason 'pause' after the current slice. */
-  pause(): void {
-    if (this.verb) this.pauseWanted = true;
+  pause(vcpu: number): void {
+    if (this.verb) this.pauseWanted = vcpu;
   }
 
   /** Drops the verb without a stop; for disconnect and restart. */
@@ -104,7 +108,7 @@ export class Runner {
     while (this.verb) {
       const arrival = this.advance();
       if (!this.verb || (arrival && !this.take(this.verb.next(arrival)))) return;
-      if (this.pauseWanted) this.stop({ reason: 'pause' });
+      if (this.pauseWanted !== undefined) this.stop({ reason: 'pause' }, this.pauseWanted);
       else if (clock() >= end) {
         this.listener.progress();
         defer(() => this.guarded(() => this.slice()));
@@ -116,7 +120,7 @@ export class Runner {
   /** What the verb says next: true = how to go on, false = it is done and the machine has stopped. */
   private take(next: IteratorResult<Go, Done>): boolean {
     if (next.done) {
-      this.stop(next.value);
+      this.stop(next.value, this.vcpu ?? this.debuggee.machine.runningVcpu);
       return false;
     }
     const stopsChanged = next.value.stops !== this.go.stops;
@@ -132,9 +136,11 @@ export class Runner {
     const { machine } = debuggee;
     this.seen = this.event = undefined;
     const before = machine.instructions;
+    const counted = this.left === Infinity ? undefined : this.vcpu;
+    const limited = debuggee.instructionsOf(counted);
     const began = clock();
-    const result = debuggee.advance(Math.min(this.left, this.chunk));
-    this.left -= machine.instructions - before;
+    const result = debuggee.advance(Math.min(this.left, this.chunk), counted);
+    this.left -= debuggee.instructionsOf(counted) - limited;
     this.adapt(clock() - began, machine.instructions - before);
     if (result.why === 'ended') {
       this.outcome = result.outcome;
@@ -142,23 +148,23 @@ export class Runner {
       return undefined;
     }
     if (this.seen) {
-      this.stop(this.seen);
+      this.stop(this.seen, machine.runningVcpu);
       return undefined;
     }
     if (result.why === 'breakpoint') {
       const done = this.user.decide(machine.running(result.vcpu), result.linear);
       if (done) {
-        this.stop(done);
+        this.stop(this.ofAnother(done, result.vcpu), result.vcpu);
         return undefined;
       }
-      if (this.go.stops?.has(result.linear)) return { why: 'stop', linear: result.linear };
+      if (this.isOurs(result.vcpu) && this.go.stops?.has(result.linear)) return { why: 'stop', linear: result.linear };
     }
     return this.event ?? (this.left <= 0 ? { why: 'limit' } : undefined);
   }
 
   private happened(kind: EventKind, vcpu: number): void {
     if (!this.verb || this.event) return;
-    if (this.go.events?.includes(kind)) this.event = { why: kind };
+    if (this.isOurs(vcpu) && this.go.events?.includes(kind)) this.event = { why: kind };
     else if (kind !== 'delivery' && this.debuggee.machine.running(vcpu).id === this.go.context) {
       this.event = { why: 'context' };
     } else return;
@@ -171,19 +177,30 @@ export class Runner {
     this.debuggee.machine.requestStop();
   }
 
-  private stop(done: Done): void {
+  private isOurs(vcpu: number): boolean {
+    return this.vcpu === undefined || this.vcpu === vcpu;
+  }
+
+  /** A stop that comes from another vCPU than the one that was being stepped says so. */
+  private ofAnother(done: Done, vcpu: number): Done {
+    if (this.isOurs(vcpu)) return done;
+    return { ...done, description: `Breakpoint on vcpu${vcpu}, while vcpu${this.vcpu} was being stepped` };
+  }
+
+  private stop(done: Done, vcpu: number): void {
     // A step that ends at a breakpoint hits it: counted now, as it will be stepped over when execution goes on.
-    const stop = (done.reason === 'step' ? this.breakpointHere() : undefined) ?? done;
+    const stop = (done.reason === 'step' ? this.breakpointHere(vcpu) : undefined) ?? done;
     this.finish(() => {
-      this.debuggee.settle();
-      this.listener.stopped(stop);
+      this.debuggee.focus = vcpu;
+      this.debuggee.settle(vcpu);
+      this.listener.stopped(stop, vcpu);
     });
   }
 
-  private breakpointHere(): Done | undefined {
-    const context = this.debuggee.running();
+  private breakpointHere(vcpu: number): Done | undefined {
+    const context = this.debuggee.running(vcpu);
     const linear = linearRip(context);
-    if (!this.user.addresses().has(linear) || this.debuggee.isSettled()) return undefined;
+    if (!this.user.addresses().has(linear) || this.debuggee.isSettled(vcpu)) return undefined;
     return this.user.decide(context, linear);
   }
 

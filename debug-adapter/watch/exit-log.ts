@@ -6,6 +6,8 @@ import { hostPhysical, linear, guestPhysical } from '../../emulator/memory/addre
  * million at 120 bytes each; a short one costs what it uses.
  */
 export interface LoggedExit extends VmExitRecord {
+  /** Ordinal from 1, among the exits of all vCPUs */
+  readonly n: number;
   /** Number that the listener gave: the layer that was left */
   readonly layer: number;
   /** What the instruction was about (watch/exit-operand.ts) */
@@ -67,7 +69,7 @@ export class ExitLog {
     wide[at++] = BigInt(record.reason >>> 0);
     wide[at] = operand;
     at = (index % CHUNK) * NARROW;
-    narrow[at++] = record.n;
+    narrow[at++] = this.count;
     narrow[at++] = record.instruction;
     narrow[at++] = record.vcpu;
     narrow[at++] = record.interruptionInformation >>> 0;

@@ -24,8 +24,7 @@ export interface Machine {
   /**
    * Runs at most `limit` instructions of all vCPUs together, and stops earlier on a breakpoint, a requested stop or the
    * machine's end.
-   * `stepOverBreakpoint`: the first instruction does not report its breakpoint; nor does any other vCPU one at which it
-   * has stopped already.
+   * `stepOverBreakpoint`: the first instruction, that of the vCPU whose turn it is, does not report its breakpoint.
    * `vcpu`: the limit counts instructions of this one, while the others run as their turns come. When they have
    * executed a million without it, the run ends as by the limit.
    */
@@ -75,7 +74,8 @@ export interface Vcpu {
   readonly index: number;
   /** The registers of the running context */
   readonly registers: Registers;
-  readonly halted: boolean;
+  /** SDM vol. 3, 25.4.2 */
+  readonly activity: 'active' | 'halted' | 'shutdown' | 'waiting for SIPI';
   /** Instructions that it has retired */
   readonly instructions: number;
 }

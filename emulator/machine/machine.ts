@@ -45,7 +45,8 @@ const SLICE = 1_000_000;
 const LONGEST_INSTRUCTION = 15;
 /** Turns in a row in which no vCPU executed an instruction, after which the caller is asked whether to go on */
 const MOST_IDLE_TURNS = 1000;
-const ACTIVITY_ACTIVE = 0;
+/** In the order of the VMCS's encoding */
+const ACTIVITIES = ['active', 'halted', 'shutdown', 'waiting for SIPI'] as const;
 const HELPERS = { ...processorHelpers, ...vmxHelpers };
 /** Registers that decide about translation: after a debugger wrote one, nothing cached is to be trusted. */
 const TRANSLATION_REGISTERS = new Set(['cr0', 'cr3', 'cr4', 'efer']);
@@ -84,8 +85,6 @@ class EmulatedMachine implements Machine {
   private readonly access: MemoryAccess;
   private readonly serialListeners = new Set<(byte: number, vcpu: number) => void>();
   private readonly consoleListeners = new Set<(byte: number, vcpu: number) => void>();
-  /** Where each vCPU last reported a breakpoint: its retired count */
-  private readonly reported: number[];
   private outcome: Outcome | undefined;
 
   constructor(readonly configuration: MachineConfiguration) {
@@ -133,15 +132,14 @@ class EmulatedMachine implements Machine {
     });
     this.translations = new Translations(this.physical);
     this.access = new MemoryAccess(this.physical, this.translations, this.engine);
-    this.reported = this.processors.states.map(() => -1);
     this.vcpus = this.processors.states.map((state, index) => ({
       index,
       registers: registersOf(
         () => state,
         () => (name) => this.registerWritten(index, name),
       ),
-      get halted() {
-        return state.get32(State.ACTIVITY) !== ACTIVITY_ACTIVE;
+      get activity() {
+        return ACTIVITIES[state.get32(State.ACTIVITY)] ?? 'shutdown';
       },
       get instructions() {
         return retiredOf(state);
@@ -223,8 +221,7 @@ class EmulatedMachine implements Machine {
       const cpu = processors.current;
       const before = cpu.retired;
       const most = counted === undefined || cpu === counted ? left : patience;
-      const skip = stepOverBreakpoint && (first || this.reported[cpu.index] === before);
-      const result = cpu.run(Math.min(most, SLICE, scheduler.left), skip);
+      const result = cpu.run(Math.min(most, SLICE, scheduler.left), first && stepOverBreakpoint);
       const stop = this.stopFor(cpu, result);
       if (stop) return stop;
       const retired = cpu.retired - before;
@@ -323,7 +320,6 @@ class EmulatedMachine implements Machine {
         if (this.scheduler.left <= 0) this.scheduler.next(false);
         return undefined;
       case 'breakpoint':
-        this.reported[vcpu] = cpu.retired;
         return { why: 'breakpoint', vcpu, linear: cpu.state.rip };
       case 'requested':
         return this.outcome ? { why: 'ended', outcome: this.outcome } : REQUESTED;

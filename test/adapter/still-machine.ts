@@ -7,6 +7,7 @@ import type {
   MachineConfiguration,
   Registers,
   RunResult,
+  Vcpu,
 } from '../../emulator/machine/api';
 import { hostPhysical, type HostPhysicalAddress } from '../../emulator/memory/address';
 
@@ -85,14 +86,19 @@ export class StillMachine implements Machine {
   }
 
   readonly runningVcpu = 0;
-  readonly vcpus = [
-    {
+  readonly vcpus: readonly Vcpu[] = [this.vcpu()];
+
+  private vcpu(): Vcpu {
+    const count = (): number => this.instructions;
+    return {
       index: 0,
       registers: { names: () => [], read: () => undefined, write: () => false },
-      halted: false,
-      instructions: 0,
-    },
-  ];
+      activity: 'active',
+      get instructions() {
+        return count();
+      },
+    };
+  }
 
   addTaps(taps: Taps): () => void {
     this.taps.push(taps);
