@@ -18,6 +18,10 @@ const USAGE = `Usage: undervisor <command>
       --memory MIB           physical memory, 1 to 3072
       --processors N         1 to 8; default 1
       --quantum N            with several: instructions of a turn; another value gives another, repeatable, interleaving
+      --disk FILE[,interface=ide|virtio][,write][,readonly]
+                             a disk, IDE unless said otherwise; several times for several. What the program writes stays
+                             in memory; with "write" it goes to FILE
+      --iommu                a VT-d unit in front of all DMA and interrupt messages
       --boot KIND            auto (by the headers), pvh, multiboot, multiboot2, elf, raw
       --raw-address 0xADDR   where a raw image goes       --raw-entry 0xADDR   its first instruction
       --raw-bits 16|32       a raw image's mode

@@ -1,13 +1,20 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { fileBlocks } from './node-blocks';
 import type { FileSource } from '../session/file-source';
 
 const CAUSES: Record<string, string> = {
   ENOENT: 'there is no such file',
-  EACCES: 'no permission to read it',
+  EACCES: 'no permission for it',
   EISDIR: 'it is a folder',
+  EROFS: 'its file system cannot be written',
   ENOTDIR: 'a part of the path is not a folder',
 };
+
+function explained(error: unknown): Error {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return new Error(CAUSES[code] ?? String(error), { cause: error });
+}
 
 /** Files of the machine that the adapter runs on. */
 export const nodeFiles: FileSource = {
@@ -15,9 +22,17 @@ export const nodeFiles: FileSource = {
     try {
       return new Uint8Array(await readFile(file));
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? '';
-      throw new Error(CAUSES[code] ?? String(error), { cause: error });
+      throw explained(error);
     }
+  },
+  blocks(file, writable) {
+    return new Promise((resolve, reject) => {
+      try {
+        resolve(fileBlocks(file, writable));
+      } catch (error) {
+        reject(explained(error));
+      }
+    });
   },
   async kind(file) {
     try {

@@ -38,10 +38,31 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   '--raw-entry': (launch, value) => {
     launch.raw = { ...launch.raw, entry: value };
   },
+  '--disk': (launch, value) => {
+    (launch.disks ??= []).push(diskOf(value));
+  },
   '--raw-bits': (launch, value) => {
     launch.raw = { ...launch.raw, bits: whole(value, '--raw-bits', 32) as 16 | 32 };
   },
 };
+
+function diskOf(value: string): NonNullable<Launch['disks']>[number] {
+  const [file = '', ...options] = value.split(',');
+  if (file === '') throw new UsageError(`--disk needs FILE, not "${value}"`);
+  const disk: NonNullable<Launch['disks']>[number] = { file: resolve(file) };
+  for (const option of options) {
+    if (option === 'interface=ide' || option === 'interface=virtio') {
+      disk.interface = option === 'interface=ide' ? 'ide' : 'virtio';
+    } else if (option === 'write') disk.write = 'through';
+    else if (option === 'readonly') disk.readOnly = true;
+    else {
+      throw new UsageError(
+        `--disk: unknown option "${option}". Valid: interface=ide, interface=virtio, write, readonly`,
+      );
+    }
+  }
+  return disk;
+}
 
 /** The arguments of `undervisor run`. @throws UsageError */
 export function runOptions(args: readonly string[]): RunOptions {
@@ -62,6 +83,7 @@ export function runOptions(args: readonly string[]): RunOptions {
       form = other;
     } else if (arg === '--exit-status') exitStatus = true;
     else if (arg === '--no-translator') launch.translator = false;
+    else if (arg === '--iommu') launch.iommu = true;
     else if (arg === '--max-instructions') maxInstructions = whole(args[++at], arg, Number.MAX_SAFE_INTEGER);
     else if (arg.startsWith('-')) throw new UsageError(`unknown option "${arg}"`);
     else if (launch.program === undefined) launch.program = arg;

@@ -27,6 +27,10 @@ const count = (most: number) => (value: unknown) =>
 const PROTOCOLS = ['auto', 'pvh', 'multiboot', 'multiboot2', 'elf', 'raw'];
 const protocol = (value: unknown) =>
   PROTOCOLS.includes(value as string) ? undefined : `must be one of ${PROTOCOLS.map((name) => `"${name}"`).join(', ')}`;
+const oneOf =
+  (...words: string[]) =>
+  (value: unknown) =>
+    words.includes(value as string) ? undefined : `must be one of ${words.map((word) => `"${word}"`).join(', ')}`;
 const entryStop = (value: unknown) =>
   typeof value === 'boolean' || (typeof value === 'string' && value !== '')
     ? undefined
@@ -101,6 +105,17 @@ export const attributes: readonly Attribute[] = [
     }),
     described: true,
   },
+  {
+    name: 'disks',
+    check: listOf({
+      file: required,
+      interface: { check: oneOf('ide', 'virtio'), required: false },
+      readOnly: { check: flag, required: false },
+      write: { check: oneOf('copy-on-write', 'through'), required: false },
+    }),
+    described: true,
+  },
+  { name: 'iommu', check: flag, described: true },
   { name: 'stopOnEntry', check: entryStop, described: false },
   { name: 'translator', check: flag, described: true },
   { name: 'build', check: text, described: true },

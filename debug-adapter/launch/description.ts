@@ -72,6 +72,7 @@ function relativeTo<T extends Partial<LaunchArguments>>(folder: string, launch: 
     ...(launch.program === undefined ? {} : { program: joinPath(folder, launch.program) }),
     ...(launch.modules === undefined ? {} : { modules: place(launch.modules) }),
     ...(launch.symbols === undefined ? {} : { symbols: place(launch.symbols) }),
+    ...(launch.disks === undefined ? {} : { disks: place(launch.disks) }),
   };
 }
 

@@ -7,6 +7,7 @@ import { Image } from '../stack/image';
 import { ProgramSet } from '../symbols/program-set';
 import { Program } from '../symbols/program';
 import { Debuggee } from './debuggee';
+import { openDisks } from './disks';
 import { layerNameOf, readFile, type ResolvedLaunch } from './description';
 
 /**
@@ -46,6 +47,8 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     boot: launch.boot ?? 'auto',
     ...(launch.processors === undefined ? {} : { processors: launch.processors }),
     ...(launch.quantum === undefined ? {} : { quantum: launch.quantum }),
+    disks: await openDisks(launch.disks ?? [], files, launch.build),
+    iommu: launch.iommu ?? false,
     ...(launch.raw === undefined ? {} : { raw: rawPlace(launch.raw) }),
   };
   try {

@@ -23,6 +23,10 @@ export interface LaunchArguments {
   boot?: 'auto' | 'pvh' | 'multiboot' | 'multiboot2' | 'elf' | 'raw';
   /** Of a raw image: where it goes, where it begins (physical, "0x7c00"), and in which mode */
   raw?: { address?: string; entry?: string; bits?: 16 | 32 };
+  /** Disk images; `interface` default 'ide', `write` default 'copy-on-write': what the machine writes stays in memory */
+  disks?: { file: string; interface?: 'ide' | 'virtio'; readOnly?: boolean; write?: 'copy-on-write' | 'through' }[];
+  /** A VT-d unit in front of all DMA and interrupt messages. Default false */
+  iommu?: boolean;
   /** Stop at the first instruction, at a function ("main"), at the first VM exit ("exit:any", "exit:CPUID"), or not at all. Default false */
   stopOnEntry?: boolean | string;
   /** Default true */

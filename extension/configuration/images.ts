@@ -18,9 +18,9 @@ export function readDescription(text: string): Description {
 }
 
 export function descriptionOf(attributes: unknown): Description {
-  const { program, modules, symbols, build } = (attributes ?? {}) as Record<string, unknown>;
+  const { program, modules, symbols, disks, build } = (attributes ?? {}) as Record<string, unknown>;
   return {
-    images: [program, ...files(modules), ...files(symbols)].filter((file) => typeof file === 'string'),
+    images: [program, ...files(modules), ...files(symbols), ...files(disks)].filter((file) => typeof file === 'string'),
     ...(typeof build === 'string' && { build }),
   };
 }

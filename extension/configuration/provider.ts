@@ -63,7 +63,7 @@ class ConfigurationProvider implements vscode.DebugConfigurationProvider {
     if (typeof given.program !== 'string' || !base) return given;
     const program = absolute(base, given.program);
     const configuration: Configuration = { ...given, program: program.fsPath };
-    for (const list of ['modules', 'symbols']) {
+    for (const list of ['modules', 'symbols', 'disks']) {
       const entries: unknown = given[list];
       if (Array.isArray(entries)) configuration[list] = entries.map((entry: unknown) => absoluteFile(base, entry));
     }

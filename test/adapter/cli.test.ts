@@ -34,6 +34,9 @@ describe('command line', () => {
     return file;
   };
 
+  const empty = path.join(folder, 'empty.img');
+  writeFileSync(empty, '');
+
   it('explains itself', async () => {
     for (const args of [['--help'], ['help'], ['run', '--help']]) {
       const { code, out, err } = await run(...args);
@@ -61,6 +64,15 @@ describe('command line', () => {
       [['run', 'a', '--append'], /--append needs a value/],
       [['run', 'a', '--module', '=b'], /--module needs FILE/],
       [['run', 'a', '--json', '--serial'], /exclude each other/],
+      [['run', 'a', '--disk', ',write'], /--disk needs FILE/],
+      [['run', 'a', '--disk', 'b,interface=scsi'], /--disk: unknown option "interface=scsi".*interface=virtio/],
+      [
+        ['run', image('good.elf', endWith(0)), '--disk', path.join(folder, 'no.img')],
+        /disk image .*no\.img: there is no/,
+      ],
+      [['run', image('good.elf', endWith(0)), '--disk', folder], /disk image .*: it is a folder/],
+      [['run', image('good.elf', endWith(0)), '--disk', `${empty},write,readonly`], /both "readOnly" and written/],
+      [['run', image('good.elf', endWith(0)), '--disk', empty], /disks: empty\.img is empty/],
       [['run', image('good.elf', endWith(0)), '--boot', 'pxe'], /boot must be one of/],
       [['run', image('good.elf', endWith(0)), '--memory', '0'], /memory must be/],
       [['run', path.join(folder, 'none.elf')], /none\.elf: there is no such file/],
@@ -108,6 +120,60 @@ describe('command line', () => {
     const halted = await run('run', image('halt.elf', [0xfa, 0xf4]), '--serial', '--exit-status');
     assert.equal(halted.code, 4);
     assert.match(halted.err, /Halted for ever/);
+  }).timeout(60_000);
+
+  it('gives the machine disks, and keeps or passes on what it writes', async () => {
+    const file = path.join(folder, 'disk.img');
+    const before = Buffer.alloc(4 * 512);
+    before[2 * 512] = 0x2a;
+    writeFileSync(file, before);
+    // mov dx, port; mov al, value; out dx, al
+    const out = (port: number, value: number) => [0x66, 0xba, port & 0xff, port >> 8, 0xb0, value, 0xee];
+    const task = (command: number, lba: number) =>
+      [
+        [0x1f6, 0xe0],
+        [0x1f2, 1],
+        [0x1f3, lba],
+        [0x1f4, 0],
+        [0x1f5, 0],
+        [0x1f7, command],
+      ].flatMap(([port = 0, value = 0]) => out(port, value));
+    const ready = [0xec, 0xa8, 0x80, 0x75, 0xfb]; // 1: in al, dx; test al, 80h; jnz 1b
+    const write = [
+      ...task(0x30, 1),
+      ...ready,
+      ...[0x66, 0xba, 0xf0, 1, 0xb9, 0, 1, 0, 0, 0xb8, 0x11, 0x11, 0, 0], // mov dx, 1f0h; mov ecx, 256; mov eax, 1111h
+      ...[0x66, 0xef, 0xe2, 0xfc], // 1: out dx, ax; loop 1b
+      ...[0x66, 0xba, 0xf7, 1],
+      ...ready,
+    ];
+    // mov dx, 1f0h; in ax, dx; movzx eax, al; mov dx, 0f4h; out dx, eax
+    const read = [
+      ...task(0x20, 2),
+      ...ready,
+      0x66,
+      0xba,
+      0xf0,
+      1,
+      0x66,
+      0xed,
+      0x0f,
+      0xb6,
+      0xc0,
+      0x66,
+      0xba,
+      0xf4,
+      0,
+      0xef,
+    ];
+    const program = image('disk.elf', [...write, ...read]);
+    assert.equal((await run('run', program, '--disk', file)).code, 0x2a);
+    assert.deepEqual(readFileSync(file), before);
+    assert.equal((await run('run', program, '--disk', `${file},write`)).code, 0x2a);
+    assert.deepEqual(readFileSync(file).subarray(512, 1024), Buffer.alloc(512, 0x11));
+    assert.deepEqual(readFileSync(file).subarray(1024), before.subarray(1024));
+    const virtio = await run('run', program, '--disk', `${file},interface=virtio`, '--iommu');
+    assert.notEqual(virtio.code, 0x2a, 'no IDE disk there');
   }).timeout(60_000);
 
   it('ends quietly when its reader goes away', async () => {

@@ -42,6 +42,10 @@ describe('launch attributes', () => {
       [{ modules: 'a' }, /modules must be a list/],
       [{ modules: [{}] }, /modules\[0\] needs "file"/],
       [{ symbols: [{ file: 'a', layer: 'b', bias: '12' }] }, /symbols\[0\]\.bias must be/],
+      [{ disks: [{}] }, /disks\[0\] needs "file"/],
+      [{ disks: [{ file: 'a', interface: 'scsi' }] }, /disks\[0\]\.interface must be one of "ide", "virtio"/],
+      [{ disks: [{ file: 'a', write: true }] }, /disks\[0\]\.write must be one of/],
+      [{ iommu: 1 }, /iommu must be true or false/],
       [{ stopOnEntry: 3 }, /stopOnEntry must be/],
     ] as const) {
       assert.throws(() => checkAttributes(given, 'launch'), message);
@@ -77,6 +81,7 @@ describe('launch description', () => {
     layer: 'vmm',
     modules: [{ file: 'build/monitor.elf', layer: 'monitor' }],
     memory: 32,
+    disks: [{ file: 'disk.img' }],
   });
 
   it('is found in a folder; its paths are relative to it', async () => {
@@ -85,6 +90,7 @@ describe('launch description', () => {
       const launch = await resolveLaunch({ program }, files);
       assert.equal(launch.program, '/s/build/vmm.elf');
       assert.equal(launch.modules?.[0]?.file, '/s/build/monitor.elf');
+      assert.equal(launch.disks?.[0]?.file, '/s/disk.img');
       assert.equal(launch.memory, 32);
       assert.equal(launch.folder, '/s');
     }
