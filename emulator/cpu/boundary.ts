@@ -91,13 +91,19 @@ function exits(cpu: Cpu, point: Boundary): boolean {
   return cpu.virtualization.nonRoot && cpu.virtualization.boundary(point) === ExitKind.Taken;
 }
 
+/** It has the priority of interrupt-window exiting, and wakes from HLT (SDM vol. 3, 30.2.2). */
+function deliversVirtualInterrupt(cpu: Cpu): boolean {
+  if (!(cpu.state.get32(State.PENDING_EVENTS) & PendingEvent.VIRTUAL_INTERRUPT)) return false;
+  cpu.wake();
+  cpu.deliverInterrupt(cpu.virtualization.apic?.deliver() ?? -1);
+  return true;
+}
+
 function handleInterrupts(cpu: Cpu, nonRoot: boolean): boolean {
   const enabled = (cpu.state.get32(State.FLAGS_SYSTEM) & INTERRUPT_FLAG) !== 0;
-  if (nonRoot && enabled && exits(cpu, Boundary.InterruptWindow)) return true;
-  if (enabled && cpu.state.get32(State.PENDING_EVENTS) & PendingEvent.VIRTUAL_INTERRUPT) {
-    cpu.wake();
-    cpu.deliverInterrupt(cpu.virtualization.apic?.deliver() ?? -1);
-    return true;
+  if (nonRoot && enabled) {
+    if (exits(cpu, Boundary.InterruptWindow)) return true;
+    if (deliversVirtualInterrupt(cpu)) return true;
   }
   if (cpu.interrupts.pendingVector() < 0) return false;
   if (nonRoot && cpu.virtualization.boundary(Boundary.ExternalInterrupt) !== ExitKind.None) return true;
