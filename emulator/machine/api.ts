@@ -194,6 +194,11 @@ export interface MachineConfiguration {
   readonly disks?: readonly DiskConfiguration[];
   /** A VT-d unit for all PCI devices and the I/O APIC */
   readonly iommu?: boolean;
+  /**
+   * A TPM 2.0 at FED4_0000H with the FIFO interface ('tis') or the command response buffer ('crb', which `true` means
+   * too). Its seeds follow from `randomSeed`.
+   */
+  readonly tpm?: boolean | 'tis' | 'crb';
   /** Where the generator behind RDRAND and RDSEED begins, a whole number from 0; 0 when absent */
   readonly randomSeed?: number;
 }

@@ -12,12 +12,14 @@ import { DirectMessages } from '../devices/message-decoder';
 import { PicPair } from '../devices/pic-8259';
 import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
+import type { MemoryInterface as TpmDevice } from '../devices/tpm/memory-interface';
 import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
 import type { MachineConfiguration } from './api';
 import { fwCfgFiles, fwCfgItems } from './board/fw-cfg-items';
 import { RamPort } from './board/ram-port';
+import { createTpm } from './board/tpm';
 import { PciBoard } from './pci-board';
 import { RunningApic } from './running-apic';
 
@@ -52,6 +54,7 @@ export class Board {
   readonly ports = new PortBus();
   readonly serial: Serial16550;
   readonly pci: PciBoard;
+  readonly tpm: TpmDevice | undefined;
   readonly apics: readonly LocalApic[];
   /** What interrupts each vCPU, and the clock of all devices */
   readonly interrupts: readonly InterruptSource[];
@@ -104,8 +107,18 @@ export class Board {
       },
       configuration,
     );
+    this.tpm = createTpm(configuration, () => processors.cpu(processors.running).clock);
+    if (this.tpm) physical.addRange(this.tpm);
     this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [this.pci]));
-    this.devices = [pics.secondary, pics.primary, this.serial, ...this.apics, fwCfg, this.pci];
+    this.devices = [
+      pics.secondary,
+      pics.primary,
+      this.serial,
+      ...this.apics,
+      fwCfg,
+      this.pci,
+      ...(this.tpm ? [this.tpm] : []),
+    ];
   }
 
   private get runningApic(): LocalApic {
