@@ -29,6 +29,9 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   '--quantum': (launch, value) => {
     launch.quantum = whole(value, '--quantum', MAXIMUM_QUANTUM);
   },
+  '--tpm': (launch, value) => {
+    launch.tpm = value as 'tis' | 'crb';
+  },
   '--boot': (launch, value) => {
     launch.boot = value as NonNullable<Launch['boot']>;
   },

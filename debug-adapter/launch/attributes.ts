@@ -76,6 +76,8 @@ const address = (value: unknown) =>
 
 const physical = (value: unknown) =>
   typeof value === 'string' && /^0x[0-9a-f]{1,8}$/i.test(value) ? undefined : 'must be a string like "0x7c00"';
+const tpm = (value: unknown) =>
+  typeof value === 'boolean' || value === 'tis' || value === 'crb' ? undefined : 'must be true, false, "tis" or "crb"';
 const rawBits = (value: unknown) => (value === 16 || value === 32 ? undefined : 'must be 16 (real mode) or 32');
 
 export const attributes: readonly Attribute[] = [
@@ -95,6 +97,7 @@ export const attributes: readonly Attribute[] = [
   { name: 'memory', check: mebibytes, described: true },
   { name: 'processors', check: count(MAXIMUM_PROCESSORS), described: true },
   { name: 'quantum', check: count(MAXIMUM_QUANTUM), described: true },
+  { name: 'tpm', check: tpm, described: true },
   { name: 'boot', check: protocol, described: true },
   {
     name: 'raw',

@@ -19,6 +19,8 @@ export interface LaunchArguments {
   /** vCPUs, and the instructions of a turn when there are several */
   processors?: number;
   quantum?: number;
+  /** A TPM 2.0, with the FIFO ('tis') or the CRB interface ('crb', also true). Default false */
+  tpm?: boolean | 'tis' | 'crb';
   /** How `program` is loaded; default 'auto': by its headers */
   boot?: 'auto' | 'pvh' | 'multiboot' | 'multiboot2' | 'elf' | 'raw';
   /** Of a raw image: where it goes, where it begins (physical, "0x7c00"), and in which mode */
