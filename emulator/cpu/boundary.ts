@@ -20,7 +20,9 @@ const SHADOW = SHADOW_STI | SHADOW_MOV_SS;
 const NMI_BLOCKED = 8;
 const INTERRUPT_FLAG = Number(Rflags.IF);
 /** B0 to B3 and BS, with bit 12 "enabled breakpoint" left to VT-x */
-const DEBUG_TRAPS = 0x400fn;
+const DEBUG_TRAPS = 0x400f;
+const TRAP_FLAG = Number(Rflags.TF);
+const RESUME_FLAG = Number(Rflags.RF);
 const ACTIVE = 0;
 const SHUTDOWN = 2;
 const WAIT_FOR_SIPI = 3;
@@ -52,10 +54,10 @@ export function handleBoundary(cpu: Cpu): boolean {
     if (exits(cpu, Boundary.MonitorTrap)) return true;
   }
   if ((blocking & SHADOW_MOV_SS) === 0) {
-    const traps = state.get64(State.PENDING_DEBUG) & DEBUG_TRAPS;
-    if (traps !== 0n) {
+    const traps = state.get32(State.PENDING_DEBUG) & DEBUG_TRAPS;
+    if (traps !== 0) {
       state.set64(State.PENDING_DEBUG, 0n);
-      cpu.deliverDebugTrap(traps);
+      cpu.deliverDebugTrap(BigInt(traps));
       return true;
     }
   }
@@ -118,7 +120,7 @@ export function singleStep(cpu: Cpu): boolean {
   const { state } = cpu;
   return (
     (state.get32(State.INTERRUPTIBILITY) & SHADOW) !== 0 ||
-    (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.TF | Rflags.RF)) !== 0 ||
+    (state.get32(State.FLAGS_SYSTEM) & (TRAP_FLAG | RESUME_FLAG)) !== 0 ||
     cpu.virtualization.monitorTrap
   );
 }
@@ -135,8 +137,8 @@ export interface InstructionStart {
 export function startInstruction(cpu: Cpu, start: InstructionStart): void {
   const flags = cpu.state.get32(State.FLAGS_SYSTEM);
   start.shadow = cpu.state.get32(State.INTERRUPTIBILITY) & SHADOW;
-  start.trap = (flags & Number(Rflags.TF)) !== 0;
-  start.resume = (flags & Number(Rflags.RF)) !== 0;
+  start.trap = (flags & TRAP_FLAG) !== 0;
+  start.resume = (flags & RESUME_FLAG) !== 0;
   start.monitorTrap = cpu.virtualization.monitorTrap;
   start.nonRoot = cpu.virtualization.nonRoot;
 }
@@ -161,8 +163,7 @@ export function finishInstruction(
     // Two MOV SS in a row block only once; the shadow found at the start is over either way.
     state.set32(State.INTERRUPTIBILITY, now & ~start.shadow);
   }
-  if (start.resume && !keepsResume)
-    state.set32(State.FLAGS_SYSTEM, state.get32(State.FLAGS_SYSTEM) & ~Number(Rflags.RF));
+  if (start.resume && !keepsResume) state.set32(State.FLAGS_SYSTEM, state.get32(State.FLAGS_SYSTEM) & ~RESUME_FLAG);
   if (start.trap && !suppressesTrap) state.set64(State.PENDING_DEBUG, state.get64(State.PENDING_DEBUG) | 0x4000n);
   if (start.monitorTrap) cpu.raisePending(PendingEvent.MONITOR_TRAP);
 }

@@ -65,6 +65,10 @@ export interface CpuParts {
   readonly virtualization: (cpu: Processor) => Virtualization;
 }
 
+const VM = Number(Rflags.VM);
+const RF = Number(Rflags.RF);
+const IF = Number(Rflags.IF);
+const LMA = Number(Efer.LMA);
 const ACTIVITY_HLT = 1;
 const ACTIVITY_SHUTDOWN = 2;
 const TWO_32 = 0x100000000;
@@ -88,7 +92,6 @@ export class Cpu implements Processor {
   readonly virtualization: Virtualization;
   readonly interrupts: InterruptSource;
   readonly host: EngineHost;
-  nextRip = 0n;
   /** `exits` took a VM exit since this was cleared. */
   exited = false;
 
@@ -143,16 +146,16 @@ export class Cpu implements Processor {
   }
 
   get virtual8086(): boolean {
-    return !this.realMode && (this.state.get32(State.FLAGS_SYSTEM) & Number(Rflags.VM)) !== 0;
+    return !this.realMode && (this.state.get32(State.FLAGS_SYSTEM) & VM) !== 0;
   }
 
   get longMode(): boolean {
-    return (this.state.get32(State.EFER) & Number(Efer.LMA)) !== 0;
+    return (this.state.get32(State.EFER) & LMA) !== 0;
   }
 
   get cpl(): number {
     if (this.realMode) return 0;
-    if (this.state.get32(State.FLAGS_SYSTEM) & Number(Rflags.VM)) return 3;
+    if (this.state.get32(State.FLAGS_SYSTEM) & VM) return 3;
     return (this.state.segmentAccess(Segment.SS) >>> AccessRights.DPL_SHIFT) & 3;
   }
 
@@ -161,6 +164,14 @@ export class Cpu implements Processor {
     if (this.longMode && access & AccessRights.LONG) return 64;
     if (this.realMode || this.virtual8086) return 16;
     return access & AccessRights.DEFAULT_BIG ? 32 : 16;
+  }
+
+  get nextRip(): bigint {
+    return this.state.get64(State.NEXT_RIP);
+  }
+
+  set nextRip(value: bigint) {
+    this.state.set64(State.NEXT_RIP, value);
   }
 
   get now(): bigint {
@@ -365,7 +376,7 @@ export class Cpu implements Processor {
   /** An instruction breakpoint of the program raises #DB before its instruction, unless RF is set. */
   private hitsBreakpoint(): boolean {
     const { state } = this;
-    if (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.RF)) return false;
+    if (state.get32(State.FLAGS_SYSTEM) & RF) return false;
     const { rip } = state;
     const linear = this.codeSize === 64 ? rip : (state.segmentBase(Segment.CS) + rip) & 0xffffffffn;
     const bits = this.breakpoints.at(linear);
@@ -420,7 +431,7 @@ export class Cpu implements Processor {
     const { state, virtualization } = this;
     const { nonRoot } = virtualization;
     if (state.get32(State.ACTIVITY) !== ACTIVITY_HLT && !nonRoot) return Infinity;
-    const enabled = (state.get32(State.FLAGS_SYSTEM) & Number(Rflags.IF)) !== 0;
+    const enabled = (state.get32(State.FLAGS_SYSTEM) & IF) !== 0;
     const interrupt = enabled || nonRoot ? this.interrupts.nextDeadline() : Infinity;
     return Math.min(interrupt, virtualization.nextDeadline());
   }

@@ -1,13 +1,14 @@
 import { exceptionRow, Vector } from '../arch/exceptions';
 import { Access, EngineExit } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
+import type { InstructionRow } from '../isa/row';
 import { State } from '../memory/layout';
 import { finishInstruction, startInstruction, type InstructionStart } from './boundary';
 import type { Cpu } from './cpu';
 import { hardwareException } from './event-chain';
 import { ExitTaken, ProcessorFault } from './fault';
 import { raiseApicAccess, raiseEptFault } from './linear-memory';
-import type { HelperTable } from './processor';
+import type { Helper, HelperTable } from './processor';
 import type { SlowPath } from './slow-path';
 import { instructionAt, isStackReference } from './stack-reference';
 import { eptFaultKind, FaultKind, Privilege, type Translation } from './translation';
@@ -17,11 +18,23 @@ const ASKED_BEFORE = new Set(['VMX', 'VMCALL', 'GETSEC']);
 /** Instructions after which no single-step trap follows */
 const NO_TRAP = new Set(['int_n', 'int3', 'into', 'int1', 'syscall', 'sysenter']);
 
+/** What the table of helpers says of a row; looked up once. */
+interface HelperRow {
+  readonly row: InstructionRow;
+  readonly helper: Helper;
+  readonly askedBefore: boolean;
+  /** It loads RF itself. */
+  readonly keepsResume: boolean;
+  readonly suppressesTrap: boolean;
+}
+
 /** Lets the engine run, and completes what it hands back: helpers, faults, accesses to devices. */
 export class Execution {
   private readonly start: InstructionStart = {
     shadow: 0, trap: false, resume: false, monitorTrap: false, nonRoot: false,
   }; // prettier-ignore
+
+  private readonly rows: HelperRow[] = [];
 
   constructor(
     private readonly cpu: Cpu,
@@ -58,23 +71,34 @@ export class Execution {
   private help(insn: Instruction): void {
     const { cpu, start } = this;
     const { state } = cpu;
-    const name = insn.row.helper ?? '';
-    const helper = this.helpers[name];
-    if (!helper) throw cpu.unsupported(`the instruction ${insn.row.mnemonic} (helper '${name}')`);
-    cpu.nextRip = this.ripAfter(insn);
+    const row = this.helperOf(insn.row);
+    this.prepareNextRip(insn);
     cpu.exited = false;
     try {
-      if (insn.row.exit !== undefined && ASKED_BEFORE.has(insn.row.exit) && cpu.exits(insn)) return;
-      helper(cpu, insn);
+      if (row.askedBefore && cpu.exits(insn)) return;
+      row.helper(cpu, insn);
     } catch (error) {
       this.unwind(error);
       return;
     }
     if (cpu.exited) return;
-    state.rip = cpu.nextRip;
-    state.set64(State.RETIRED, state.get64(State.RETIRED) + 1n);
-    finishInstruction(cpu, start, name === 'iret', NO_TRAP.has(name));
+    state.copy64(State.RIP, State.NEXT_RIP);
+    state.increment64(State.RETIRED);
+    finishInstruction(cpu, start, row.keepsResume, row.suppressesTrap);
     cpu.deliverInjected();
+  }
+
+  private helperOf(row: InstructionRow): HelperRow {
+    const known = this.rows[row.id];
+    return known?.row === row ? known : (this.rows[row.id] = this.lookUp(row));
+  }
+
+  private lookUp(row: InstructionRow): HelperRow {
+    const name = row.helper ?? '';
+    const helper = this.helpers[name];
+    if (!helper) throw this.cpu.unsupported(`the instruction ${row.mnemonic} (helper '${name}')`);
+    const askedBefore = row.exit !== undefined && ASKED_BEFORE.has(row.exit);
+    return { row, helper, askedBefore, keepsResume: name === 'iret', suppressesTrap: NO_TRAP.has(name) };
   }
 
   /** A byte of code, or -1 when it cannot be fetched; raises nothing. */
@@ -83,9 +107,13 @@ export class Execution {
     return at < 0 ? -1 : Number(this.translation.load(at, 1));
   };
 
-  private ripAfter(insn: Instruction): bigint {
-    const next = insn.rip + BigInt(insn.length);
-    return insn.codeSize === 64 ? BigInt.asUintN(64, next) : next & 0xffffffffn;
+  /** State.RIP is the instruction's. */
+  private prepareNextRip(insn: Instruction): void {
+    const { state } = this.cpu;
+    const low = state.get32(State.RIP) + insn.length;
+    const high = insn.codeSize === 64 ? state.get32(State.RIP + 4) + (low > 0xffffffff ? 1 : 0) : 0;
+    state.set32(State.NEXT_RIP, low);
+    state.set32(State.NEXT_RIP + 4, high);
   }
 
   /** What a helper or a delivery threw: an exception is delivered, a VM exit needs nothing more. */

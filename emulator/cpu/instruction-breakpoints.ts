@@ -3,6 +3,8 @@ import type { CpuState } from './state';
 
 const DR7 = State.DR + 40;
 const COUNT = 4;
+/** L0, G0 to L3, G3 */
+const ENABLES = 0xff;
 
 /**
  * Breakpoints on instruction execution in DR0 to DR3 (SDM vol. 3, 17.2.4): R/W field 0 and the local or global enable
@@ -18,6 +20,7 @@ export class InstructionBreakpoints {
   update(): void {
     const control = this.state.get32(DR7);
     this.armed = false;
+    if ((control & ENABLES) === 0) return;
     for (let i = 0; i < COUNT; i++) if (enabled(control, i)) this.armed = true;
   }
 

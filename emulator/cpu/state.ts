@@ -45,6 +45,19 @@ export class CpuState {
     this.view.setUint32(offset, value >>> 0, true);
   }
 
+  /** Copies 8 bytes inside the block. */
+  copy64(to: number, from: number): void {
+    this.view.setUint32(to, this.view.getUint32(from, true), true);
+    this.view.setUint32(to + 4, this.view.getUint32(from + 4, true), true);
+  }
+
+  /** Adds 1 to 8 bytes. */
+  increment64(offset: number): void {
+    const low = (this.view.getUint32(offset, true) + 1) >>> 0;
+    this.view.setUint32(offset, low, true);
+    if (low === 0) this.view.setUint32(offset + 4, this.view.getUint32(offset + 4, true) + 1, true);
+  }
+
   gpr(number: number): bigint {
     return this.get64(State.GPR + number * 8);
   }

@@ -12,6 +12,7 @@ export interface Taps {
   vmExitBegin?: ((reason: number, vcpu: number) => void) | undefined;
   /** VMLAUNCH or VMRESUME passed all checks; root state is still in the processor, with RIP at that instruction. */
   vmEntryBegin?: ((vcpu: number) => void) | undefined;
+  /** `record` is reused: copy what you keep. */
   vmEntry?: ((record: VmEntryRecord) => void) | undefined;
   /** VM entry refused: VMfail or entry-failure exit; the named check. */
   vmEntryFailed?: ((failure: VmEntryFailure) => void) | undefined;

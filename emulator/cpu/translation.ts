@@ -7,9 +7,10 @@ import { pageOf, type MachineMemory } from '../memory/machine-memory';
 import { PagingContext } from '../memory/paging-context';
 import { LONG_MODE, PAE } from '../memory/paging-format';
 import type { PhysicalMemory } from '../memory/physical';
-import { eptRootOf, Permission, TagMode, type Tlb } from '../memory/tlb';
+import { Permission, TagMode, type Tlb } from '../memory/tlb';
 import { AccessBit, WalkFault, type Walker } from '../memory/walker';
 import { ApicAccess, EptFaultKind } from './processor';
+import { PagingContexts, type DigestedContext } from './paging-contexts';
 import type { CpuState } from './state';
 
 export const enum Privilege {
@@ -61,6 +62,9 @@ export const FAULT = -2;
 export const APIC_PAGE = -3;
 
 const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
+const PE = Number(Cr0.PE);
+const VM = Number(Rflags.VM);
+const AC = Number(Rflags.AC);
 const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
 
 /** The last failed translation. */
@@ -79,7 +83,8 @@ export interface AccessFault {
  * block (paging context, banks) and nothing else; `changed` derives it again.
  */
 export class Translation {
-  readonly context = new PagingContext();
+  context = new PagingContext();
+  private readonly contexts = new PagingContexts();
   readonly fault: AccessFault = {
     kind: FaultKind.None, vector: 0, errorCode: 0, linear: 0n, guestPhysical: 0, qualification: 0, convertible: false,
   }; // prettier-ignore
@@ -110,24 +115,17 @@ export class Translation {
 
   /** Derives context and banks from the state block. True when the running bank is another one than before. */
   changed(): boolean {
-    const { state, context } = this;
-    const { cr0 } = state;
-    context.set({
-      cr0,
-      cr3: state.cr3,
-      cr4: state.cr4,
-      efer: state.efer,
-      eptp: state.get64(State.EPTP),
-      eptControls: state.get32(State.EPT_CONTROLS),
-    });
+    const { state } = this;
+    const digested = this.contexts.of(state);
+    const context = (this.context = digested.paging);
     context.apicAccessPage =
       state.get32(State.APIC_VIRTUALIZATION) & APIC_ACCESSES ? Number(state.get64(State.APIC_ACCESS_PAGE)) : -1;
     if (context.format === PAE) for (let i = 0; i < 4; i++) context.setPdpte(i, state.get64(State.PDPTE + i * 8));
-    const flags = BigInt(state.get32(State.FLAGS_SYSTEM));
-    const real = (cr0 & Cr0.PE) === 0n;
-    this.user = !real && ((flags & Rflags.VM) !== 0n || ((state.segmentAccess(Segment.SS) >>> 5) & 3) === 3);
-    this.smapLifted = context.smap && (flags & Rflags.AC) !== 0n;
-    this.selectBanks();
+    const flags = state.get32(State.FLAGS_SYSTEM);
+    const real = (state.get32(State.CR0) & PE) === 0;
+    this.user = !real && ((flags & VM) !== 0 || ((state.segmentAccess(Segment.SS) >>> 5) & 3) === 3);
+    this.smapLifted = context.smap && (flags & AC) !== 0;
+    this.selectBanks(digested);
     const bank = this.user ? this.userBank : this.smapLifted ? this.currentBank : this.systemBank;
     this.currentBank = bank;
     if (state.get32(State.TLB_BANK) === bank) return false;
@@ -135,22 +133,13 @@ export class Translation {
     return true;
   }
 
-  private selectBanks(): void {
-    const { state, context } = this;
-    const vpid = this.view.getUint16(State.VPID, true);
-    const ept = eptRootOf(state.get64(State.EPTP));
-    const mode =
-      (context.format ? TagMode.PAGING : 0) |
-      (context.writeProtect ? TagMode.WRITE_PROTECT : 0) |
-      (context.noExecute ? TagMode.NO_EXECUTE : 0) |
-      (context.smep ? TagMode.SMEP : 0) |
-      (context.smap ? TagMode.SMAP : 0) |
-      (context.modeBasedExecute ? TagMode.MODE_BASED_EXECUTE : 0);
-    this.systemBank = this.tlb.select(vpid, 0, ept, mode);
+  private selectBanks({ mode, eptRoot }: DigestedContext): void {
+    const vpid = this.state.get32(State.VPID) & 0xffff;
+    this.systemBank = this.tlb.select(vpid, 0, eptRoot, mode);
     // Only the bank that runs is made: banks are few, and a selection may take one from another tag.
-    if (this.user) this.userBank = this.tlb.select(vpid, 0, ept, mode | TagMode.USER, this.systemBank);
+    if (this.user) this.userBank = this.tlb.select(vpid, 0, eptRoot, mode | TagMode.USER, this.systemBank);
     else if (this.smapLifted)
-      this.currentBank = this.tlb.select(vpid, 0, ept, mode | TagMode.ALIGNMENT, this.systemBank);
+      this.currentBank = this.tlb.select(vpid, 0, eptRoot, mode | TagMode.ALIGNMENT, this.systemBank);
   }
 
   /**

@@ -104,7 +104,7 @@ export class Engine implements EngineControl {
       view.setInt32(State.FAULT, 0, true);
       view.setInt32(Scratch.STOP, Stop.Budget, true);
       view.setInt32(Scratch.RECORD, 0, true);
-      let record = this.handlers.code.find(this.rip);
+      let record = this.handlers.code.current();
       if (record === 0) {
         if (this.stop === Stop.Fault) return EngineExit.Fault;
         continue;

@@ -52,6 +52,8 @@ export interface InterpreterExports {
   readonly run: (record: number, budget: number) => number;
   /** The record at an instruction pointer, for the modules of other handlers. */
   readonly find: (rip: bigint) => number;
+  /** The record at State.RIP */
+  readonly current: () => number;
 }
 
 const MAIN_IMPORTS = [
@@ -75,6 +77,8 @@ const FIND = MAIN_IMPORTS.length;
 export function generateInterpreter(hot: readonly Variant[]): Uint8Array<ArrayBuffer> {
   const find = generateFind();
   const run = generateRun(hot);
+  const current = new FunctionBuilder([]);
+  current.call(FIND, current.load64(i32(State.RIP)));
   return encodeModule({
     types: TYPES,
     imports: MAIN_IMPORTS,
@@ -82,6 +86,7 @@ export function generateInterpreter(hot: readonly Variant[]): Uint8Array<ArrayBu
     functions: [
       { type: Type.Find, locals: find.locals, body: find.code, export: 'find' },
       { type: Type.Run, locals: run.locals, body: run.code, export: 'run' },
+      { type: Type.Miss, locals: current.locals, body: current.code, export: 'current' },
     ],
   });
 }

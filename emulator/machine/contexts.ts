@@ -1,11 +1,15 @@
 import { CpuState } from '../cpu/state';
 import type { Taps, VmEntryRecord, VmExitRecord } from '../cpu/taps';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
-import { STATE_SIZE } from '../memory/layout';
+import { State } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 import type { AddressSpace, Context, LeftRecord, Registers } from './api';
 import { registersOf } from './registers';
 import { spaceOf } from './spaces';
+
+/** The registers that a context shows (registers.ts) lie below the vector registers, which nothing uses yet. */
+const KEPT_SIZE = State.VECTOR;
+const TWO_32 = 0x1_0000_0000;
 
 /** How a context was left; one object a context, overwritten each time. */
 interface MutableLeft {
@@ -45,7 +49,7 @@ class TrackedContext implements Context {
     readonly since: number,
     private readonly owner: ContextTracker,
   ) {
-    this.kept = new Uint8Array(STATE_SIZE);
+    this.kept = new Uint8Array(KEPT_SIZE);
     this.keptState = new CpuState({ view: new DataView(this.kept.buffer) });
     this.registers = registersOf(
       () => this.state,
@@ -105,7 +109,7 @@ class TrackedContext implements Context {
 export class ContextTracker {
   readonly taps: Taps;
   private readonly list: TrackedContext[] = [];
-  private readonly byVmcs = new Map<bigint, TrackedContext>();
+  private readonly byVmcs = new Map<number, TrackedContext>();
   private readonly rootContext: TrackedContext;
   /** Contexts other than the running one that were left, most recent first */
   private readonly order: TrackedContext[] = [];
@@ -123,7 +127,7 @@ export class ContextTracker {
     readonly registerWritten: (name: string) => void,
     private readonly nextId: () => number,
   ) {
-    this.live = memory.u8.subarray(0, STATE_SIZE);
+    this.live = memory.u8.subarray(0, KEPT_SIZE);
     this.rootContext = this.current = this.add(true, undefined, 0);
     this.current.resume();
     this.taps = {
@@ -154,7 +158,9 @@ export class ContextTracker {
   }
 
   private entered(record: VmEntryRecord): void {
-    const context = this.byVmcs.get(record.vmcs) ?? this.add(false, record.vmcs, record.instruction);
+    const { running } = this;
+    const vmcs = running.get32(State.CURRENT_VMCS) + running.get32(State.CURRENT_VMCS + 4) * TWO_32;
+    const context = this.byVmcs.get(vmcs) ?? this.add(false, record.vmcs, record.instruction);
     this.current.leaveByEntry(record);
     this.switchTo(context);
   }
@@ -175,7 +181,7 @@ export class ContextTracker {
     const address = vmcs === undefined ? undefined : hostPhysical(vmcs);
     const context = new TrackedContext(this.nextId(), this.vcpu, root, address, since, this);
     this.list.push(context);
-    if (vmcs !== undefined) this.byVmcs.set(vmcs, context);
+    if (vmcs !== undefined) this.byVmcs.set(Number(vmcs), context);
     return context;
   }
 }

@@ -10,6 +10,7 @@ const NOT_STATE: readonly (readonly [number, number])[] = [
   [State.LAZY_KIND, State.RETIRED - State.LAZY_KIND],
   [State.TLB_BANK, State.CLOCK_IDLE - State.TLB_BANK],
   [State.ENGINE_PRIVATE, 0x100],
+  [State.NEXT_RIP, 8],
 ];
 
 /** A vCPU as the hash sees it: its state block, and RFLAGS, which the block keeps in one of several ways */

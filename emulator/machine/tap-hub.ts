@@ -52,11 +52,17 @@ export class TapHub {
   private joinOne(name: keyof Taps): void {
     const callbacks = this.listeners.flatMap((listener) => {
       const callback = listener[name] as Callback | undefined;
-      return callback ? [(...values: never[]) => callback.apply(listener, values)] : [];
+      return callback ? [callback.bind(listener)] : [];
     });
     const [first] = callbacks;
-    const joined: Callback | undefined =
-      callbacks.length > 1 ? (...values) => callbacks.forEach((callback) => callback(...values)) : first;
+    const joined: Callback | undefined = callbacks.length > 1 ? inTurn(callbacks) : first;
     (this.joined as Record<string, Callback | undefined>)[name] = joined;
   }
 }
+
+/** No tap has more than four values; spreading them would allocate at every VM exit. */
+const inTurn =
+  (callbacks: readonly Callback[]): Callback =>
+  (a, b, c, d) => {
+    for (const callback of callbacks) callback(a, b, c, d);
+  };

@@ -195,6 +195,8 @@ export const State = {
   ENGINE_PRIVATE: 0x800,
   /** 4: wasm address of the VMCS that VMREAD and VMWRITE access at once, without the helper: in root operation the current one; else 0 */
   DIRECT_VMCS: 0x900,
+  /** 8: RIP after the instruction that a helper executes; nothing between two instructions */
+  NEXT_RIP: 0x908,
 
   /** 8: clock at which the turn of this vCPU ends; 0 when it does not run or there is no other (machine/scheduler.ts) */
   TURN_END: 0x980,

@@ -3,6 +3,8 @@ import { exceptionRow } from '../arch/exceptions';
 import { InterruptionType, interruptionType, interruptionVector, isSoftwareEvent } from '../arch/interruption';
 import { State } from '../memory/layout';
 import type { Processor } from '../cpu/processor';
+import type { VmEntryRecord, VmExitRecord } from '../cpu/taps';
+import { entryRecord, exitRecord, type EntryRecord, type ExitRecord } from './records';
 import type { Transfers } from './state-transfer';
 import { NO_VMCS, Slot, Vmcs } from './vmcs';
 
@@ -13,6 +15,8 @@ export interface MsrAccess {
   /** False, with nothing changed: WRMSR at CPL 0 would raise #GP */
   write(index: number, value: bigint): boolean;
 }
+
+const TWO_32 = 0x1_0000_0000;
 
 /** Offsets in State.VMX_PRIVATE: what VT-x itself must remember, part of every snapshot. */
 const EXIT_COUNT = State.VMX_PRIVATE;
@@ -79,6 +83,8 @@ export class VmxCore {
   private unblockingIret = NO_IRET;
   readonly exit = new ExitInformation();
   readonly delivery = new EventDelivery();
+  private readonly exitRecord: ExitRecord;
+  private readonly entryRecord: EntryRecord;
 
   constructor(
     readonly cpu: Processor,
@@ -86,6 +92,8 @@ export class VmxCore {
     readonly transfers: Transfers,
   ) {
     this.vmcs = new Vmcs(cpu.physical);
+    this.exitRecord = exitRecord(this);
+    this.entryRecord = entryRecord(this);
     this.shadow = new Vmcs(cpu.physical);
   }
 
@@ -118,7 +126,9 @@ export class VmxCore {
 
   /** The current VMCS as State names it: after a snapshot was restored the binding follows. */
   current(): Vmcs {
-    this.vmcs.bind(this.on ? this.currentVmcs : NO_VMCS);
+    const { state } = this.cpu;
+    if (this.on) this.vmcs.follow(state.get32(State.CURRENT_VMCS), state.get32(State.CURRENT_VMCS + 4));
+    else this.vmcs.bind(NO_VMCS);
     return this.vmcs;
   }
 
@@ -151,6 +161,28 @@ export class VmxCore {
     return vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.ACTIVATE_SECONDARY_CONTROLS
       ? vmcs.get32(Slot.SECONDARY_PROCESSOR_CONTROLS)
       : 0;
+  }
+
+  /** The exit as taps are told of it; overwritten by the next */
+  describeExit(n: number): VmExitRecord {
+    const { exitRecord } = this;
+    exitRecord.n = n;
+    exitRecord.instruction = this.retired;
+    return exitRecord;
+  }
+
+  describeEntry(n: number, launch: boolean, injected: number): VmEntryRecord {
+    const { entryRecord } = this;
+    entryRecord.n = n;
+    entryRecord.instruction = this.retired;
+    entryRecord.launch = launch;
+    entryRecord.injected = injected;
+    return entryRecord;
+  }
+
+  private get retired(): number {
+    const { state } = this.cpu;
+    return state.get32(State.RETIRED + 4) * TWO_32 + state.get32(State.RETIRED);
   }
 
   /** Ordinal of the next VM exit, from 1 */

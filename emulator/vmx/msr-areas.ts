@@ -26,8 +26,12 @@ const cannotLoad = (core: VmxCore, index: number): boolean =>
  * Loads the MSRs of an area in order: index in bits 31:0, reserved 63:32, value 127:64.
  * @returns 0, or the number (from 1) of the entry that could not be loaded; the entries before it are loaded
  */
-export function loadMsrArea(core: VmxCore, address: bigint, count: number): number {
-  const { physical } = core.cpu;
+export function loadMsrArea(core: VmxCore, addressSlot: number, countSlot: number): number {
+  const { cpu, vmcs } = core;
+  const { physical } = cpu;
+  const count = vmcs.get32(countSlot);
+  if (count === 0) return 0;
+  const address = vmcs.get64(addressSlot);
   for (let i = 0; i < count; i++) {
     const at = address + BigInt(i) * ENTRY_SIZE;
     const index = physical.read32(hostPhysical(at));
@@ -39,8 +43,12 @@ export function loadMsrArea(core: VmxCore, address: bigint, count: number): numb
 }
 
 /** Stores MSRs into an area (SDM vol. 3, 28.4). @returns 0, or the number (from 1) of the entry that failed */
-export function storeMsrArea(core: VmxCore, address: bigint, count: number): number {
-  const { physical } = core.cpu;
+export function storeMsrArea(core: VmxCore, addressSlot: number, countSlot: number): number {
+  const { cpu, vmcs } = core;
+  const { physical } = cpu;
+  const count = vmcs.get32(countSlot);
+  if (count === 0) return 0;
+  const address = vmcs.get64(addressSlot);
   for (let i = 0; i < count; i++) {
     const at = address + BigInt(i) * ENTRY_SIZE;
     const index = physical.read32(hostPhysical(at));

@@ -83,11 +83,7 @@ export class VmEntry {
     }
     core.cpu.taps.vmEntryBegin?.(core.cpu.index);
     this.loadGuestState();
-    const msr = loadMsrArea(
-      core,
-      core.vmcs.get64(Slot.ENTRY_MSR_LOAD_ADDRESS),
-      core.vmcs.get32(Slot.ENTRY_MSR_LOAD_COUNT),
-    );
+    const msr = loadMsrArea(core, Slot.ENTRY_MSR_LOAD_ADDRESS, Slot.ENTRY_MSR_LOAD_COUNT);
     if (msr !== 0) {
       const reason = Failed.msrLoading;
       this.report(msrRule(`entry ${msr}`), undefined, reason);
@@ -158,7 +154,6 @@ export class VmEntry {
     transfers.loadGuest(vmcs.wasmAddress);
     // Without VPIDs the mappings of VPID 0 go (SDM vol. 3, 29.4.3.1).
     if (cpu.state.get32(State.VPID) === 0) cpu.tlb.flushVpid(0);
-    cpu.nextRip = cpu.state.rip;
     this.loadPdptes();
     this.loadNonRegisterState();
   }
@@ -235,15 +230,8 @@ export class VmEntry {
   private announce(launch: boolean): void {
     const { core, context } = this;
     const n = core.nextEntry();
-    core.cpu.taps.vmEntry?.({
-      n,
-      instruction: Number(core.cpu.state.retired),
-      vcpu: core.cpu.index,
-      vmcs: hostPhysical(core.currentVmcs),
-      launch,
-      rip: core.cpu.nextRip,
-      injected: interruptionValid(context.event) ? context.event : 0,
-    });
+    const { event } = context;
+    core.cpu.taps.vmEntry?.(core.describeEntry(n, launch, interruptionValid(event) ? event : 0));
   }
 }
 
@@ -322,9 +310,10 @@ function loadSegments(t: Transfer): void {
   t.load32(State.IDTR + 8, Slot.GUEST_IDTR_LIMIT);
 }
 
-/** SDM vol. 3, 27.3.2.3 */
+/** SDM vol. 3, 27.3.2.3. The entering instruction ends with the guest's RIP. */
 function loadInstructionState(t: Transfer): void {
   t.load(State.RIP, Slot.GUEST_RIP);
+  t.load(State.NEXT_RIP, Slot.GUEST_RIP);
   t.load(State.GPR + RSP * 8, Slot.GUEST_RSP);
   t.setRflags(t.field(Slot.GUEST_RFLAGS));
 }

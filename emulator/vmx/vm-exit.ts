@@ -1,9 +1,7 @@
 import { Efer } from '../arch/control-registers';
 import { Entry, Exit, Secondary } from '../arch/controls';
 import { Rflags } from '../arch/flags';
-import { guestPhysical, hostPhysical, linear } from '../memory/address';
-import { Segment, State } from '../memory/layout';
-import type { VmExitRecord } from '../cpu/taps';
+import { State } from '../memory/layout';
 import { i32 } from '../wasm/expression';
 import { leaveApicVirtualization } from './apic-virtualization';
 import { PREEMPTION_TIMER_SHIFT } from './capabilities';
@@ -32,17 +30,16 @@ export const VmxAbort = {
  * at the host RIP on return, unless the exit ended in a VMX abort.
  */
 export function vmExit(core: VmxCore): void {
-  const { cpu, exit, vmcs } = core;
+  const { cpu, exit } = core;
   cpu.taps.vmExitBegin?.(exit.reason, cpu.index);
   recordInformation(core);
   saveGuestState(core);
-  const record = cpu.taps.vmExit ? describe(core) : undefined;
-  core.nextExit();
+  const n = core.nextExit();
   core.delivery.active = false;
-  if (storeMsrArea(core, vmcs.get64(Slot.EXIT_MSR_STORE_ADDRESS), vmcs.get32(Slot.EXIT_MSR_STORE_COUNT)) !== 0)
+  if (storeMsrArea(core, Slot.EXIT_MSR_STORE_ADDRESS, Slot.EXIT_MSR_STORE_COUNT) !== 0)
     return vmxAbort(core, VmxAbort.SAVING_GUEST_MSRS);
   leaveNonRoot(core, blocksNmiAfterExit(core));
-  if (record) cpu.taps.vmExit?.(record);
+  if (cpu.taps.vmExit) cpu.taps.vmExit(core.describeExit(n));
 }
 
 /**
@@ -53,7 +50,7 @@ export function leaveNonRoot(core: VmxCore, nmiBlocked: boolean): void {
   const host64 = (vmcs.get32(Slot.EXIT_CONTROLS) & Exit.HOST_ADDRESS_SPACE_SIZE) !== 0;
   if (!host64 && cpu.state.get32(State.EFER) & EFER_LMA) return vmxAbort(core, VmxAbort.HOST_NOT_64_BIT);
   if (!loadHostState(core, nmiBlocked)) return vmxAbort(core, VmxAbort.HOST_PDPTES);
-  if (loadMsrArea(core, vmcs.get64(Slot.EXIT_MSR_LOAD_ADDRESS), vmcs.get32(Slot.EXIT_MSR_LOAD_COUNT)) !== 0)
+  if (loadMsrArea(core, Slot.EXIT_MSR_LOAD_ADDRESS, Slot.EXIT_MSR_LOAD_COUNT) !== 0)
     return vmxAbort(core, VmxAbort.LOADING_HOST_MSRS);
   cpu.contextChanged();
 }
@@ -167,24 +164,4 @@ function preemptionTimerValue(core: VmxCore): number {
   const deadline = BigInt.asUintN(64, state.get64(State.PREEMPTION_DEADLINE) + adjust) >> PREEMPTION_TIMER_SHIFT;
   const now = BigInt.asUintN(64, core.cpu.now + adjust) >> PREEMPTION_TIMER_SHIFT;
   return deadline > now ? Number(BigInt.asUintN(32, deadline - now)) : 0;
-}
-
-function describe(core: VmxCore): VmExitRecord {
-  const { cpu, exit } = core;
-  const { state } = cpu;
-  return {
-    n: Number(state.get64(State.VMX_PRIVATE)) + 1,
-    instruction: Number(cpu.state.retired),
-    vcpu: cpu.index,
-    vmcs: hostPhysical(core.currentVmcs),
-    reason: exit.reason,
-    qualification: exit.qualification,
-    guestLinear: linear(exit.guestLinear),
-    guestPhysical: guestPhysical(exit.guestPhysical),
-    interruptionInformation: exit.interruptionInformation,
-    interruptionErrorCode: exit.interruptionErrorCode,
-    instructionLength: core.vmcs.get32(Slot.EXIT_INSTRUCTION_LENGTH),
-    rip: state.rip,
-    csBase: state.segmentBase(Segment.CS),
-  };
 }

@@ -122,6 +122,8 @@ export class Vmcs {
   /** wasm address of the region; -1 when there is no current VMCS */
   private base = -1;
   private address = NO_VMCS;
+  private low = 0xffff_ffff;
+  private high = 0xffff_ffff;
 
   constructor(private readonly physical: PhysicalMemory) {
     this.view = physical.memory.view;
@@ -132,7 +134,15 @@ export class Vmcs {
   bind(address: bigint): void {
     if (address === this.address) return;
     this.address = address;
+    this.low = Number(BigInt.asUintN(32, address));
+    this.high = Number(BigInt.asUintN(32, address >> 32n));
     this.base = address === NO_VMCS ? -1 : this.physical.hostOffset(hostPhysical(address));
+  }
+
+  /** As `bind`, by the halves of the address: nothing to do and nothing allocated when it is bound already. */
+  follow(low: number, high: number): void {
+    if (low === this.low && high === this.high) return;
+    this.bind((BigInt(high) << 32n) | BigInt(low));
   }
 
   get valid(): boolean {

@@ -24,7 +24,9 @@ import { createTransfers, type TransferPhases } from './state-transfer';
 import { LOAD_GUEST_STATE, VmEntry } from './vm-entry';
 import { SAVE_GUEST_STATE, vmExit } from './vm-exit';
 
-const NEVER = 0xffff_ffff_ffff_ffffn;
+/** Upper half of State.PREEMPTION_DEADLINE while the timer does not run */
+const NEVER = 0xffff_ffff;
+const TWO_32 = 0x1_0000_0000;
 const INTERRUPTIBILITY_NMI = 8;
 const TRANSFERS: TransferPhases = {
   saveGuest: SAVE_GUEST_STATE,
@@ -190,8 +192,10 @@ export class Vmx implements Virtualization {
   }
 
   nextDeadline(): number {
-    const deadline = this.core.cpu.state.get64(State.PREEMPTION_DEADLINE);
-    return !this.nonRoot || deadline === NEVER ? Infinity : Number(deadline);
+    if (!this.nonRoot) return Infinity;
+    const { state } = this.core.cpu;
+    const high = state.get32(State.PREEMPTION_DEADLINE + 4);
+    return high === NEVER ? Infinity : high * TWO_32 + state.get32(State.PREEMPTION_DEADLINE);
   }
 
   beginDelivery(vector: number, type: number, errorCode: number | undefined, instructionLength: number): void {

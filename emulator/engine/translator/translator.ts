@@ -81,6 +81,7 @@ export class Translator {
 
   /** Linear-to-region lookups are stale; regions themselves stay. */
   translationChanged(): void {
+    if (this.usedSlots.length === 0) return;
     for (const slot of this.usedSlots) this.memory.view.setBigUint64(slot, NO_RIP, true);
     this.usedSlots.length = 0;
   }
