@@ -6,7 +6,8 @@ import { CodeCache } from './code-cache';
 import { Handlers } from './handlers';
 import { type EngineControl, EngineExit, type EngineHost, type EngineStatistics } from './host';
 import { Modes } from './mode';
-import { Field, Pseudo, RECORD_SIZE, ResolveKind } from './record';
+import { NO_SKIP } from './interpreter';
+import { Field, Pseudo, ResolveKind } from './record';
 import { RecordWriter } from './record-writer';
 import { RunDecoder } from './run-decoder';
 import { Scratch, Stop } from './scratch';
@@ -94,33 +95,15 @@ export class Engine implements EngineControl {
     const { view } = this;
     this.current = undefined;
     let left = budget;
-    let skip: Stop | undefined = skipBreakpoint ? Stop.Breakpoint : undefined;
+    let skip: number = skipBreakpoint ? Stop.Breakpoint : NO_SKIP;
     for (;;) {
       this.cache.recycle();
       if (!this.cache.hasRoom) this.dropAll();
       this.modes.update();
       const passing = this.visits.passing();
-      view.setInt32(Scratch.PASS_REGIONS, passing ? 1 : 0, true);
-      view.setInt32(State.FAULT, 0, true);
-      view.setInt32(Scratch.STOP, Stop.Budget, true);
-      view.setInt32(Scratch.RECORD, 0, true);
-      let record = this.handlers.code.current();
-      if (record === 0) {
-        if (this.stop === Stop.Fault) return EngineExit.Fault;
-        continue;
-      }
-      if (!passing && skip !== Stop.Region && this.stopsFor(record, Stop.Region)) {
-        const executed = this.translate(left);
-        left -= executed;
-        if (left === 0) return EngineExit.Budget;
-        // Where nothing was executed the interpreter goes on, past the entry.
-        skip = executed === 0 ? Stop.Region : undefined;
-        continue;
-      }
-      if (skip !== undefined && this.stopsFor(record, skip)) record += RECORD_SIZE;
-      skip = undefined;
       const slice = this.translates ? Math.min(left, Math.max(1, this.untilSample)) : left;
-      const executed = slice - this.handlers.code.run(record, slice);
+      const executed = slice - this.handlers.code.enter(slice, skip, passing ? 1 : 0);
+      skip = NO_SKIP;
       left -= executed;
       this.retire(executed);
       this.statistics.interpreted += executed;
@@ -143,9 +126,15 @@ export class Engine implements EngineControl {
           return EngineExit.Fault;
         case Stop.Breakpoint:
           return EngineExit.Breakpoint;
-        case Stop.Region:
+        case Stop.Region: {
           this.sample();
+          const translated = this.translate(left);
+          left -= translated;
+          if (left === 0) return EngineExit.Budget;
+          // Where nothing was executed the interpreter goes on, past the entry.
+          if (translated === 0) skip = Stop.Region;
           break;
+        }
         case Stop.ArenaFull:
           this.dropAll();
           break;
@@ -197,13 +186,6 @@ export class Engine implements EngineControl {
     this.untilSample = interval;
     this.statistics.regionsCompiled = this.translator.compiled;
     this.statistics.regionsDropped = this.translator.dropped;
-  }
-
-  private stopsFor(record: number, stop: Stop): boolean {
-    const { view } = this;
-    const handler = view.getInt32(record + Field.HANDLER, true);
-    if (handler !== (Pseudo.Exit as number) && handler !== (Pseudo.RegionEntry as number)) return false;
-    return view.getInt32(record + Field.IMMEDIATE, true) === (stop as number);
   }
 
   // Lookup: called by the run loop and by generated code

@@ -24,6 +24,8 @@ const enum Type {
   Find,
   /** (record, budget) -> budget left */
   Run,
+  /** (budget, skip, pass) -> budget left */
+  Enter,
 }
 
 const TYPES: readonly FunctionType[] = [
@@ -33,6 +35,7 @@ const TYPES: readonly FunctionType[] = [
   { parameters: [I32], results: [I32] },
   { parameters: [I64], results: [I32] },
   { parameters: [I32, I32], results: [I32] },
+  { parameters: [I32, I32, I32], results: [I32] },
 ];
 
 /** Functions that the main module imports. */
@@ -48,12 +51,13 @@ export interface InterpreterImports {
 }
 
 export interface InterpreterExports {
-  /** Executes at most `budget` instructions from a record; returns the budget left. */
-  readonly run: (record: number, budget: number) => number;
+  /**
+   * Executes at most `budget` instructions from State.RIP; returns the budget left. `skip`: a Stop that is passed by when the first
+   * record has it, or NO_SKIP. `pass`: Scratch.PASS_REGIONS.
+   */
+  readonly enter: (budget: number, skip: number, pass: number) => number;
   /** The record at an instruction pointer, for the modules of other handlers. */
   readonly find: (rip: bigint) => number;
-  /** The record at State.RIP */
-  readonly current: () => number;
 }
 
 const MAIN_IMPORTS = [
@@ -69,6 +73,9 @@ const MISS = 2;
 const LINK = 3;
 const RESOLVE = 4;
 const FIND = MAIN_IMPORTS.length;
+const RUN = FIND + 1;
+/** No Stop has this number. */
+export const NO_SKIP = -1;
 
 /**
  * The main module with `hot` handlers inline: handler numbers are Pseudo, then `hot` in order, then elements of the
@@ -77,16 +84,15 @@ const FIND = MAIN_IMPORTS.length;
 export function generateInterpreter(hot: readonly Variant[]): Uint8Array<ArrayBuffer> {
   const find = generateFind();
   const run = generateRun(hot);
-  const current = new FunctionBuilder([]);
-  current.call(FIND, current.load64(i32(State.RIP)));
+  const enter = generateEnter();
   return encodeModule({
     types: TYPES,
     imports: MAIN_IMPORTS,
     importTable: true,
     functions: [
       { type: Type.Find, locals: find.locals, body: find.code, export: 'find' },
-      { type: Type.Run, locals: run.locals, body: run.code, export: 'run' },
-      { type: Type.Miss, locals: current.locals, body: current.code, export: 'current' },
+      { type: Type.Run, locals: run.locals, body: run.code },
+      { type: Type.Enter, locals: enter.locals, body: enter.code, export: 'enter' },
     ],
   });
 }
@@ -115,6 +121,31 @@ function generateFind(): FunctionBuilder {
   f.end();
   f.store64(i32(State.RIP), rip);
   f.call(MISS);
+  return f;
+}
+
+/** Begins a stretch: one call from the run loop finds the record, passes what is to be skipped, and executes. */
+function generateEnter(): FunctionBuilder {
+  const f = new FunctionBuilder([I32, I32, I32]);
+  const [left, skip, pass] = [0, 1, 2].map((index) => f.local(index)) as [Value, Value, Value];
+  f.store32(i32(Scratch.PASS_REGIONS), pass);
+  f.store32(i32(State.FAULT), i32(0));
+  f.store32(i32(Scratch.STOP), i32(Stop.Budget));
+  f.store32(i32(Scratch.RECORD), i32(0));
+  f.call(FIND, f.load64(i32(State.RIP)));
+  const record = f.temporary(I32);
+  f.setFromStack(record);
+  f.if(f.isZero(f.local(record)));
+  f.return(left);
+  f.end();
+  f.if(f.ne(skip, i32(NO_SKIP)));
+  const handler = f.let(f.load32(f.local(record), Field.HANDLER));
+  const stops = f.or(f.eq(handler, i32(Pseudo.Exit)), f.eq(handler, i32(Pseudo.RegionEntry)));
+  f.if(f.and(stops, f.eq(f.load32(f.local(record), Field.IMMEDIATE), skip)));
+  f.set(record, f.add(f.local(record), i32(RECORD_SIZE)));
+  f.end();
+  f.end();
+  f.call(RUN, f.local(record), left);
   return f;
 }
 

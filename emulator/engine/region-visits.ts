@@ -2,8 +2,9 @@
 const SHORT = 2000;
 /** Short visits in a row that show the code to be full of exits */
 const PATIENCE = 16;
-/** Stops of the interpreter before regions are tried again */
+/** Stops of the interpreter before regions are tried again: at first, and, doubled each time in vain, at most */
 const PAUSE = 256;
+const LONGEST_PAUSE = 16384;
 /** Instructions without a stop that show computation: regions are worth entering again */
 const LONG_STRETCH = 5000;
 
@@ -15,6 +16,7 @@ const LONG_STRETCH = 5000;
 export class RegionVisits {
   private short = 0;
   private pause = 0;
+  private nextPause = PAUSE;
 
   /** Called before each stretch: true when regions are to be passed by. */
   passing(): boolean {
@@ -25,14 +27,21 @@ export class RegionVisits {
 
   /** A region was entered and left after so many instructions; where code counts as hot sooner, visits may be shorter. */
   visited(instructions: number, hotThreshold: number): void {
-    this.short = instructions < Math.min(SHORT, hotThreshold) ? this.short + 1 : 0;
-    if (this.short < PATIENCE) return;
+    if (instructions >= Math.min(SHORT, hotThreshold)) {
+      this.short = 0;
+      this.nextPause = PAUSE;
+      return;
+    }
+    if (++this.short < PATIENCE) return;
     this.short = 0;
-    this.pause = PAUSE;
+    this.pause = this.nextPause;
+    this.nextPause = Math.min(this.nextPause * 2, LONGEST_PAUSE);
   }
 
   /** The interpreter executed so many instructions while regions were passed by. */
   interpreted(instructions: number): void {
-    if (instructions >= LONG_STRETCH) this.pause = 0;
+    if (instructions < LONG_STRETCH) return;
+    this.pause = 0;
+    this.nextPause = PAUSE;
   }
 }

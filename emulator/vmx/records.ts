@@ -1,5 +1,5 @@
 import type { VmEntryRecord, VmExitRecord } from '../cpu/taps';
-import { guestPhysical, hostPhysical, linear } from '../memory/address';
+import { guestPhysical, hostPhysical, type LinearAddress } from '../memory/address';
 import type { VmxCore } from './core';
 import { Slot } from './vmcs';
 
@@ -26,7 +26,7 @@ export function exitRecord(core: VmxCore): ExitRecord {
       return exit.qualification;
     },
     get guestLinear() {
-      return linear(exit.guestLinear);
+      return exit.guestLinear as LinearAddress;
     },
     get guestPhysical() {
       return guestPhysical(exit.guestPhysical);

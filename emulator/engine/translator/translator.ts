@@ -35,6 +35,8 @@ const LONGEST_INSTRUCTION = 15;
 const MAX_SEEDS = 24;
 /** What an arrival at untranslated code counts, in interpreted instructions */
 const MISS_WEIGHT = 100;
+/** Sampled addresses whose loop is remembered */
+const MAX_HEADS = 4096;
 
 /**
  * Translates hot code into WebAssembly regions and runs them. Caches only: dropping everything changes no result.
@@ -46,6 +48,8 @@ export class Translator {
   private readonly dispatcher: Dispatcher;
   /** Executed instructions sampled in a loop, by the linear address of its head; outside loops by that of the page */
   private readonly heat = new Map<bigint, number>();
+  /** What `loopAround` found. A head that is one no more costs a translation for nothing. */
+  private readonly heads = new Map<bigint, bigint>();
   /** Addresses that translated code left for, with the weight of it */
   private readonly misses = new Map<bigint, number>();
   /** Executed instructions in a loop before it is translated */
@@ -88,12 +92,14 @@ export class Translator {
 
   /** The bytes of a page of RAM changed, or its records were dropped. */
   dropPage(pageHost: number): void {
+    this.heads.clear();
     if (this.regions.dropPage(pageHost)) this.translationChanged();
   }
 
   clear(): void {
     this.regions.clear();
     this.heat.clear();
+    this.heads.clear();
     this.misses.clear();
     this.translationChanged();
   }
@@ -136,6 +142,15 @@ export class Translator {
    * and a region that is entered there would have to dispatch at the loop's head.
    */
   private loopAround(rip: bigint): bigint {
+    let head = this.heads.get(rip);
+    if (head === undefined) {
+      if (this.heads.size >= MAX_HEADS) this.heads.clear();
+      this.heads.set(rip, (head = this.findLoopAround(rip)));
+    }
+    return head;
+  }
+
+  private findLoopAround(rip: bigint): bigint {
     const { blocks } = this.discover([rip]);
     let head = rip;
     for (const block of blocks) {
