@@ -1,0 +1,130 @@
+import { strict as assert } from 'node:assert';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Machine, MachineConfiguration } from '../../emulator/machine/api';
+import { createMachine } from '../../emulator/machine/machine';
+
+/** scripts/asm-test.mjs and scripts/toolchain.mjs, which have no types */
+interface AsmTools {
+  buildAsmTest(name: string, out: string, tool: unknown): string;
+}
+interface Toolchain {
+  pickToolchain(): unknown;
+}
+
+const script = async <T>(name: string): Promise<T> =>
+  (await import(pathToFileURL(path.resolve('scripts', name)).href)) as T;
+
+/** The program of test/asm/processors.S, whose results QEMU judges; here: that the machine is deterministic. */
+describe('machine: several processors', function () {
+  this.timeout(60_000);
+  let kernel: MachineConfiguration['kernel'];
+
+  before(async () => {
+    const { buildAsmTest } = await script<AsmTools>('asm-test.mjs');
+    const { pickToolchain } = await script<Toolchain>('toolchain.mjs');
+    const elf = buildAsmTest('processors', path.resolve('.cache/asm'), pickToolchain());
+    kernel = { name: 'processors', bytes: new Uint8Array(readFileSync(elf)) };
+  });
+
+  const machine = (more: Partial<MachineConfiguration> = {}): Machine =>
+    createMachine({ memory: 16, kernel, modules: [], commandLine: '', translator: true, processors: 4, ...more });
+
+  /** Runs to the end in slices; what is left to compare. */
+  function finish(one: Machine, slice: () => number): string {
+    for (let i = 0; i < 10_000_000; i++) {
+      const result = one.run(slice());
+      if (result.why === 'limit') continue;
+      assert.deepEqual(result, { why: 'ended', outcome: { kind: 'exit-port', code: 0 } });
+      return `${one.stateHash()} ${one.vcpus.map((vcpu) => vcpu.instructions).join(' ')}`;
+    }
+    throw new Error('it does not end');
+  }
+
+  it('is the same machine however its run is sliced', () => {
+    for (const quantum of [1, 37, 1000]) {
+      const whole = finish(machine({ quantum }), () => 10_000_000);
+      assert.equal(
+        finish(machine({ quantum }), () => 10_000_000),
+        whole,
+        'once more',
+      );
+      let seed = 12345;
+      const random = (): number => {
+        seed = (seed * 1103515245 + 12345) % 0x80000000;
+        return 1 + (seed % 97);
+      };
+      assert.equal(finish(machine({ quantum }), random), whole, `turns of ${quantum}, slices from seed 12345`);
+      assert.equal(
+        finish(machine({ quantum, translator: false }), () => 12_345),
+        whole,
+        'interpreted',
+      );
+    }
+  });
+
+  it('interleaves otherwise with another quantum', () => {
+    const [a, b] = [10, 11].map((quantum) => finish(machine({ quantum }), () => 10_000_000));
+    assert.notEqual(a, b);
+  });
+
+  it('gives each its turn by its own clock', () => {
+    const one = machine({ quantum: 100 });
+    const turns: number[] = [];
+    let last = [0, 0, 0, 0];
+    for (let i = 0; i < 60_000 && one.run(1).why === 'limit'; i++) {
+      const now = one.vcpus.map((vcpu) => vcpu.instructions);
+      const who = now.findIndex((count, vcpu) => count !== last[vcpu]);
+      if (who >= 0 && turns.at(-1) !== who) turns.push(who);
+      last = now;
+    }
+    assert.ok(turns.length > 100);
+    assert.deepEqual([...new Set(turns)].sort(), [0, 1, 2, 3]);
+  });
+
+  it('counts the instructions of one vCPU, while the others run beside it', () => {
+    const one = machine({ quantum: 10 });
+    while (one.vcpus[2]!.instructions === 0) one.run(1);
+    const before = one.vcpus.map((vcpu) => vcpu.instructions);
+    assert.deepEqual(one.run(25, false, 2), { why: 'limit' });
+    const after = one.vcpus.map((vcpu) => vcpu.instructions);
+    assert.equal(after[2]! - before[2]!, 25);
+    assert.ok(after[0]! > before[0]!);
+    assert.throws(() => one.run(1, false, 4), /there is no vCPU 4: the machine has 4/);
+  });
+
+  it('returns when the vCPU that is counted waits for ever', () => {
+    const one = machine({ quantum: 10 });
+    one.writeMemory(one.running(0).space, one.vcpus[0]!.registers.read('rip')!, Uint8Array.of(0xeb, 0xfe));
+    assert.deepEqual(one.run(1, false, 3), { why: 'limit' });
+    assert.equal(one.vcpus[3]!.instructions, 0);
+    assert.equal(one.vcpus[3]!.activity, 'waiting for SIPI');
+    assert.equal(one.vcpus[0]!.instructions, 1_000_000);
+  });
+
+  it('ends as halted for ever only when all sleep', () => {
+    const one = machine();
+    // cli; hlt
+    one.writeMemory(one.running(0).space, one.vcpus[0]!.registers.read('rip')!, Uint8Array.of(0xfa, 0xf4));
+    assert.deepEqual(one.run(1000), { why: 'ended', outcome: { kind: 'halted-forever', vcpu: 0 } });
+  });
+
+  it('reads and writes the registers of those that do not run', () => {
+    const one = machine({ quantum: 10 });
+    while (one.runningVcpu !== 1) one.run(1);
+    const { registers } = one.vcpus[3]!;
+    assert.equal(registers.read('rip'), 0xfff0n);
+    assert.equal(registers.write('rbx', 0x1234n), true);
+    assert.equal(one.running(3).registers.read('rbx'), 0x1234n);
+    assert.notEqual(one.vcpus[1]!.registers.read('rbx'), 0x1234n);
+    assert.equal(registers.read('apic_base'), 0xfee00800n);
+    assert.equal(one.vcpus[0]!.registers.read('apic_base'), 0xfee00900n);
+  });
+
+  it('refuses numbers that cannot be', () => {
+    assert.throws(() => machine({ processors: 0 }), /processors: .*Give a whole number from 1 to 8/);
+    assert.throws(() => machine({ processors: 9 }), /processors/);
+    assert.throws(() => machine({ quantum: 0.5 }), /quantum: .*Give a whole number from 1 to 1000000000/);
+  });
+});
