@@ -1,22 +1,10 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { nodeEnvironment } from '../../debug-adapter/edge/environment';
+import { buildAssembly } from '../asm/build';
 import { Client } from '../golden/client';
 
 type Stopped = DebugProtocol.StoppedEvent['body'];
-
-/** scripts/asm-test.mjs and scripts/toolchain.mjs, which have no types */
-interface AsmTools {
-  buildAsmTest(name: string, out: string, tool: unknown): string;
-}
-interface Toolchain {
-  pickToolchain(): unknown;
-}
-
-const script = async <T>(name: string): Promise<T> =>
-  (await import(pathToFileURL(path.resolve('scripts', name)).href)) as T;
 
 /** test/asm/processors.S on four processors: each is a thread. */
 describe('several processors in the debugger', function () {
@@ -25,9 +13,7 @@ describe('several processors in the debugger', function () {
   let client: Client;
 
   before(async () => {
-    const { buildAsmTest } = await script<AsmTools>('asm-test.mjs');
-    const { pickToolchain } = await script<Toolchain>('toolchain.mjs');
-    program = buildAsmTest('processors', path.resolve('.cache/asm'), pickToolchain());
+    program = await buildAssembly('processors');
   });
 
   beforeEach(() => {

@@ -1,20 +1,8 @@
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { Machine, MachineConfiguration } from '../../emulator/machine/api';
 import { createMachine } from '../../emulator/machine/machine';
-
-/** scripts/asm-test.mjs and scripts/toolchain.mjs, which have no types */
-interface AsmTools {
-  buildAsmTest(name: string, out: string, tool: unknown): string;
-}
-interface Toolchain {
-  pickToolchain(): unknown;
-}
-
-const script = async <T>(name: string): Promise<T> =>
-  (await import(pathToFileURL(path.resolve('scripts', name)).href)) as T;
+import { buildAssembly } from '../asm/build';
 
 /** The program of test/asm/processors.S, whose results QEMU judges; here: that the machine is deterministic. */
 describe('machine: several processors', function () {
@@ -22,9 +10,7 @@ describe('machine: several processors', function () {
   let kernel: MachineConfiguration['kernel'];
 
   before(async () => {
-    const { buildAsmTest } = await script<AsmTools>('asm-test.mjs');
-    const { pickToolchain } = await script<Toolchain>('toolchain.mjs');
-    const elf = buildAsmTest('processors', path.resolve('.cache/asm'), pickToolchain());
+    const elf = await buildAssembly('processors');
     kernel = { name: 'processors', bytes: new Uint8Array(readFileSync(elf)) };
   });
 
