@@ -87,7 +87,7 @@ const secondary = {
   VIRTUAL_INTERRUPT_DELIVERY: control(9, 'Virtual-interrupt delivery', YES, 'virtual interrupts pending on the virtual-APIC page are delivered to the guest, and its EOIs and self-IPIs are virtualized'),
   PAUSE_LOOP_EXITING: control(10, 'PAUSE-loop exiting', YES, 'a series of PAUSE at CPL 0 causes a VM exit'),
   RDRAND_EXITING: control(11, 'RDRAND exiting', YES, 'RDRAND causes VM exits; the instruction information names destination and operand size'),
-  ENABLE_INVPCID: control(12, 'Enable INVPCID', NO, 'INVPCID is defined; otherwise it causes #UD'),
+  ENABLE_INVPCID: control(12, 'Enable INVPCID', YES, 'INVPCID is defined; otherwise it causes #UD'),
   ENABLE_VM_FUNCTIONS: control(13, 'Enable VM functions', YES, 'VMFUNC is defined in non-root operation, for the functions that the VM-function controls enable'),
   VMCS_SHADOWING: control(14, 'VMCS shadowing', YES, 'VMREAD and VMWRITE in non-root operation access the shadow VMCS at the VMCS link pointer, unless the bit of the field in the VMREAD or VMWRITE bitmap is 1: then they cause VM exits, as without this control'),
   ENABLE_ENCLS_EXITING: control(15, 'Enable ENCLS exiting', NO, 'the ENCLS-exiting bitmap decides about ENCLS'),

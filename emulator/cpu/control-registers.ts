@@ -6,19 +6,27 @@ import { Segment, State } from '../memory/layout';
 import type { Processor } from './processor';
 
 /** CR4 bits of features that CPUID announces; all others are reserved. VMXE is added when VT-x is present. */
-export const CR4_SUPPORTED = Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.PGE | Cr4.UMIP | Cr4.SMEP | Cr4.SMAP;
+export const CR4_SUPPORTED =
+  Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.PGE | Cr4.UMIP | Cr4.PCIDE | Cr4.SMEP | Cr4.SMAP;
 const EFER_SUPPORTED = Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE;
 const CR0_DEFINED = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG;
 /** Changes of these reload the PDPTEs in PAE paging (SDM vol. 3, 4.4.1). */
 const CR0_PDPTE = Cr0.PG | Cr0.CD | Cr0.NW;
 const CR4_PDPTE = Cr4.PAE | Cr4.PGE | Cr4.PSE | Cr4.SMEP;
-const CR4_FLUSH = Cr4.PGE | Cr4.PAE | Cr4.PSE | Cr4.SMEP;
+/** Changes that invalidate the mappings of the current PCID (SDM vol. 3, 4.10.4.1); PSE changes what the tables mean. */
+const CR4_FLUSH = Cr4.PAE | Cr4.PSE | Cr4.SMEP;
 const CR3_RESERVED = ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n);
+const CR3_PCID = 0xfffn;
+/** MOV to CR3 with CR4.PCIDE: nothing is invalidated */
+const CR3_KEEP = 1n << 63n;
 const BUSY_TSS_16 = 3;
 
 /** Bits that this processor lets CR4 have, apart from what VMX operation fixes. */
 export const cr4Supported = (cpu: Processor): bigint =>
   cpu.virtualization.present ? CR4_SUPPORTED | Cr4.VMXE : CR4_SUPPORTED;
+
+/** The current PCID: 0 without CR4.PCIDE (SDM vol. 3, 4.10.1) */
+export const pcidOf = ({ state }: Processor): number => (state.cr4 & Cr4.PCIDE ? Number(state.cr3 & CR3_PCID) : 0);
 
 const vpid = (cpu: Processor): number => cpu.state.get32(State.VPID) & 0xffff;
 const generalProtection = (cpu: Processor): Error => cpu.fault(Vector.GP, 0);
@@ -45,7 +53,7 @@ export function writeCr0(cpu: Processor, requested: bigint): void {
     efer |= Efer.LMA;
   }
   if (old & ~value & Cr0.PG) {
-    if (cpu.codeSize === 64) throw generalProtection(cpu);
+    if (cpu.codeSize === 64 || state.cr4 & Cr4.PCIDE) throw generalProtection(cpu);
     efer &= ~Efer.LMA;
   }
   const reload = paePaging(value, state.cr4, efer) && ((value ^ old) & CR0_PDPTE) !== 0n;
@@ -64,13 +72,18 @@ function enterRealMode(cpu: Processor): void {
   cpu.state.setSegment(Segment.SS, { ...ss, access: ss.access & ~(3 << AccessRights.DPL_SHIFT) });
 }
 
-/** MOV to CR3: flushes what is not global (SDM vol. 3, 4.10.4.1). */
-export function writeCr3(cpu: Processor, value: bigint): void {
+/**
+ * MOV to CR3: invalidates what is not global of the PCID that it selects, unless bit 63 says with CR4.PCIDE that this
+ * PCID's mappings are still good (SDM vol. 3, 4.10.4.1). Bit 63 is not kept.
+ */
+export function writeCr3(cpu: Processor, requested: bigint): void {
   const { state } = cpu;
+  const pcids = (state.cr4 & Cr4.PCIDE) !== 0n;
+  const value = pcids ? requested & ~CR3_KEEP : requested;
   if (cpu.longMode && value & CR3_RESERVED) throw generalProtection(cpu);
   if (paePaging(state.cr0, state.cr4, state.efer) && !cpu.loadPdptes(value)) throw generalProtection(cpu);
   state.cr3 = value;
-  cpu.tlb.flushVpid(vpid(cpu), true);
+  if (value === requested) cpu.tlb.flushPcid(vpid(cpu), pcidOf(cpu));
   cpu.contextChanged();
   cpu.taps.controlRegister?.(3, value, cpu.index);
 }
@@ -83,10 +96,13 @@ export function writeCr4(cpu: Processor, requested: bigint): void {
   const value = virtualization.ownedCr4(requested);
   if (!virtualization.fixedCr4(value)) throw generalProtection(cpu);
   if (cpu.longMode && !(value & Cr4.PAE)) throw generalProtection(cpu);
+  // PCIDs begin in IA-32e mode with PCID 0 (SDM vol. 3, 4.10.1).
+  if (value & ~old & Cr4.PCIDE && (!cpu.longMode || state.cr3 & CR3_PCID)) throw generalProtection(cpu);
   const reload = paePaging(state.cr0, value, state.efer) && ((value ^ old) & CR4_PDPTE) !== 0n;
   if (reload && !cpu.loadPdptes(state.cr3)) throw generalProtection(cpu);
   state.cr4 = value;
-  if ((value ^ old) & CR4_FLUSH) cpu.tlb.flushVpid(vpid(cpu));
+  if ((value ^ old) & Cr4.PGE || old & ~value & Cr4.PCIDE) cpu.tlb.flushVpid(vpid(cpu));
+  else if ((value ^ old) & CR4_FLUSH) cpu.tlb.flushPcid(vpid(cpu), pcidOf(cpu), false);
   cpu.contextChanged();
   cpu.taps.controlRegister?.(4, value, cpu.index);
 }

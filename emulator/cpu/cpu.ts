@@ -116,7 +116,7 @@ export class Cpu implements Processor {
     this.peers = parts.peers ?? [this];
     this.breakpoints = new InstructionBreakpoints(this.state);
     this.tlb = new Tlb(memory, parts.index);
-    this.walker = new Walker(parts.physical);
+    this.walker = new Walker(parts.physical, this.tlb);
     const engine = (): EngineControl => this.engine;
     this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
     const slowPath = new SlowPath(

@@ -1,6 +1,7 @@
+import { Cr4 } from '../arch/control-registers';
 import { State } from '../memory/layout';
 import { PagingContext } from '../memory/paging-context';
-import { eptRootOf, TagMode } from '../memory/tlb';
+import { TagMode } from '../memory/tlb';
 import type { CpuState } from './state';
 
 /** Words of the state block that a paging context is made from, besides the PDPTEs; what differs oftenest comes first */
@@ -14,6 +15,8 @@ const INPUTS = [
   State.EPTP + 4,
   State.CR3 + 4,
 ] as const;
+/** Bits of CR3 with CR4.PCIDE */
+const PCID = 0xfffn;
 /** Root and non-root operation, each with two address spaces */
 const KEPT = 4;
 
@@ -21,7 +24,7 @@ const KEPT = 4;
 export class DigestedContext {
   readonly paging = new PagingContext();
   private readonly inputs = new Uint32Array(INPUTS.length);
-  eptRoot = 0;
+  pcid = 0;
   /** TagMode bits, but for those of the privilege level */
   mode = 0;
 
@@ -37,7 +40,7 @@ export class DigestedContext {
     const eptp = state.get64(State.EPTP);
     const { cr0, cr3, cr4, efer } = state;
     paging.set({ cr0, cr3, cr4, efer, eptp, eptControls: state.get32(State.EPT_CONTROLS) });
-    this.eptRoot = eptRootOf(eptp);
+    this.pcid = cr4 & Cr4.PCIDE ? Number(cr3 & PCID) : 0;
     this.mode =
       (paging.format ? TagMode.PAGING : 0) |
       (paging.writeProtect ? TagMode.WRITE_PROTECT : 0) |

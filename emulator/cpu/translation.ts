@@ -1,4 +1,4 @@
-import { Efer, Cr0 } from '../arch/control-registers';
+import { Cr0, Efer } from '../arch/control-registers';
 import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { Access, type EngineControl } from '../engine/host';
@@ -120,6 +120,7 @@ export class Translation {
     const context = (this.context = digested.paging);
     context.apicAccessPage =
       state.get32(State.APIC_VIRTUALIZATION) & APIC_ACCESSES ? Number(state.get64(State.APIC_ACCESS_PAGE)) : -1;
+    context.tag = (state.get32(State.VPID) & 0xffff) | (digested.pcid << 16);
     if (context.format === PAE) for (let i = 0; i < 4; i++) context.setPdpte(i, state.get64(State.PDPTE + i * 8));
     const flags = state.get32(State.FLAGS_SYSTEM);
     const real = (state.get32(State.CR0) & PE) === 0;
@@ -133,13 +134,14 @@ export class Translation {
     return true;
   }
 
-  private selectBanks({ mode, eptRoot }: DigestedContext): void {
-    const vpid = this.state.get32(State.VPID) & 0xffff;
-    this.systemBank = this.tlb.select(vpid, 0, eptRoot, mode);
+  private selectBanks({ mode, pcid, paging }: DigestedContext): void {
+    const vpid = paging.tag & 0xffff;
+    const eptRoot = paging.eptRootPage;
+    this.systemBank = this.tlb.select(vpid, pcid, eptRoot, mode);
     // Only the bank that runs is made: banks are few, and a selection may take one from another tag.
-    if (this.user) this.userBank = this.tlb.select(vpid, 0, eptRoot, mode | TagMode.USER, this.systemBank);
+    if (this.user) this.userBank = this.tlb.select(vpid, pcid, eptRoot, mode | TagMode.USER, this.systemBank);
     else if (this.smapLifted)
-      this.currentBank = this.tlb.select(vpid, 0, eptRoot, mode | TagMode.ALIGNMENT, this.systemBank);
+      this.currentBank = this.tlb.select(vpid, pcid, eptRoot, mode | TagMode.ALIGNMENT, this.systemBank);
   }
 
   /**
@@ -178,6 +180,7 @@ export class Translation {
     const lifted = privilege === Privilege.Current && this.smapLifted;
     const bits = ACCESS_BITS[access] | (user ? AccessBit.USER : lifted ? AccessBit.SMAP_LIFTED : 0);
     if (!walker.walk(context, linear, bits)) {
+      if (this.tlb.forget(context, low, high)) this.engine().translationChanged();
       this.recordWalk(linear);
       return FAULT;
     }

@@ -1,4 +1,5 @@
 import { EPT, EPT_5 } from './paging-format';
+import { MappingFlag, type GuestPhysicalCache } from './guest-physical-cache';
 import type { PagingContext } from './paging-context';
 import type { TableMemory } from './table-memory';
 
@@ -69,6 +70,8 @@ export class EptWalker {
   convertible = false;
   sink: StepSink | undefined;
   log: PageModificationLog | undefined;
+  /** Absent in the debugger's walker, which is to see the tables */
+  cache: GuestPhysicalCache | undefined;
   private readonly entries = new Float64Array(EPT_5.levels.length);
   private readonly lows = new Uint32Array(EPT_5.levels.length);
 
@@ -80,6 +83,30 @@ export class EptWalker {
    * @returns the host-physical address, or -1 with `failure`
    */
   translate(context: PagingContext, guestPhysical: number, access: number, probe: boolean): number {
+    const { cache } = this;
+    if (probe || cache === undefined) return this.walk(context, guestPhysical, access, probe);
+    const root = context.eptRootPage;
+    const page = Math.floor(guestPhysical / 4096);
+    const modeBased = context.modeBasedExecute ? MappingFlag.MODE_BASED : 0;
+    const flags = cache.find(root, page);
+    // A mapping that does not allow the access is not used: what is in memory decides about a violation.
+    const needed = access | (access & EptBit.WRITE ? MappingFlag.DIRTY : 0) | MappingFlag.VALID | modeBased;
+    if ((flags & (needed | MappingFlag.MODE_BASED)) === needed) {
+      this.failure = EptFailure.None;
+      this.permissions = flags & MappingFlag.PERMISSIONS;
+      this.dirty = (flags & MappingFlag.DIRTY) !== 0;
+      return cache.target(page) * 4096 + (guestPhysical % 4096);
+    }
+    const host = this.walk(context, guestPhysical, access, false);
+    if (host < 0) cache.drop(root, page);
+    else {
+      const dirty = this.dirty ? MappingFlag.DIRTY : 0;
+      cache.fill(root, page, Math.floor(host / 4096), this.permissions | dirty | modeBased);
+    }
+    return host;
+  }
+
+  private walk(context: PagingContext, guestPhysical: number, access: number, probe: boolean): number {
     const { tables } = this;
     const { levels } = context.eptLevels === 5 ? EPT_5 : EPT;
     const modeBased = context.modeBasedExecute;

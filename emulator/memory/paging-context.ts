@@ -29,6 +29,8 @@ const LEGACY_ROOT = 0xfffff000n;
  * address has at most 52 bits, which a double holds exactly, and a walk is the hottest code outside WebAssembly.
  */
 export class PagingContext {
+  /** VPID in bits 15:0, PCID in bits 27:16: tags of what walks cache */
+  tag = 0;
   /** Undefined when paging is off */
   format: PagingFormat | undefined;
   root = 0;
@@ -42,6 +44,8 @@ export class PagingContext {
   global = false;
   eptInUse = false;
   eptRoot = 0;
+  /** EPTP bits 51:12: the other tag */
+  eptRootPage = 0;
   /** Levels of the extended page tables: 4 or 5 */
   eptLevels = 4;
   eptAccessedDirty = false;
@@ -65,6 +69,7 @@ export class PagingContext {
     this.global = (cr4 & Cr4.PGE) !== 0n;
     this.eptInUse = eptp !== 0n;
     this.eptRoot = Number(eptp & BITS_51_12);
+    this.eptRootPage = this.eptRoot / 4096;
     const eptFlags = Number(eptp & 0x78n);
     this.eptLevels = (eptFlags >> 3) % 8 === 4 ? 5 : 4;
     this.eptAccessedDirty = (eptFlags & 0x40) !== 0;

@@ -19,6 +19,8 @@ export interface PagingLevel {
 
 export interface PagingFormat {
   readonly name: string;
+  /** Tells formats apart in tags: not 0 */
+  readonly code: number;
   readonly entrySize: 4 | 8;
   /** Entries of a table, minus 1 */
   readonly indexMask: number;
@@ -43,6 +45,7 @@ const PSE_RESERVED = 0x3fffff & ~((1 << (Math.min(PHYSICAL_ADDRESS_BITS, 40) - 1
 
 export const LONG_MODE: PagingFormat = {
   name: '4-level paging',
+  code: 3,
   entrySize: 8,
   indexMask: 0x1ff,
   reservedHigh: BEYOND_PHYSICAL,
@@ -57,6 +60,7 @@ export const LONG_MODE: PagingFormat = {
 
 export const PAE: PagingFormat = {
   name: 'PAE paging',
+  code: 2,
   entrySize: 8,
   indexMask: 0x1ff,
   reservedHigh: BEYOND_PHYSICAL | PAE_RESERVED,
@@ -66,6 +70,7 @@ export const PAE: PagingFormat = {
 
 export const LEGACY: PagingFormat = {
   name: '32-bit paging',
+  code: 1,
   entrySize: 4,
   indexMask: 0x3ff,
   reservedHigh: 0,
@@ -79,6 +84,7 @@ export const LEGACY: PagingFormat = {
 export const LEGACY_PSE: PagingFormat = {
   ...LEGACY,
   name: '32-bit paging with 4-MByte pages',
+  code: 4,
   levels: [
     { name: 'PDE', span: 4 * MIB, leaf: 'bit 7', reservedLow: 0, reservedLeafLow: PSE_RESERVED },
     { name: 'PTE', span: 4 * KIB, leaf: 'always', reservedLow: 0, reservedLeafLow: 0 },
@@ -88,6 +94,7 @@ export const LEGACY_PSE: PagingFormat = {
 /** EPT with a page-walk length of 4. Reserved low bits: SDM vol. 3, tables "Format of an EPT ... Entry". */
 export const EPT: PagingFormat = {
   name: 'EPT',
+  code: 8,
   entrySize: 8,
   indexMask: 0x1ff,
   reservedHigh: BEYOND_PHYSICAL,
@@ -104,6 +111,7 @@ export const EPT: PagingFormat = {
 export const EPT_5: PagingFormat = {
   ...EPT,
   name: '5-level EPT',
+  code: 9,
   size: 512 * EPT.size,
   levels: [
     { name: 'EPT PML5E', span: 256 * 1024 * GIB, leaf: 'never', reservedLow: 0xf8, reservedLeafLow: 0 },

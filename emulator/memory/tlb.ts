@@ -15,6 +15,9 @@ import {
 } from './layout';
 import type { MachineMemory } from './machine-memory';
 import { FlushScope } from './flush-scope';
+import { GuestPhysicalCache } from './guest-physical-cache';
+import type { PagingContext } from './paging-context';
+import { StructureCache } from './structure-cache';
 
 /** What the mappings of a bank depend on besides VPID, PCID and EPT root. Bits of a bank's mode. */
 export const TagMode = {
@@ -41,6 +44,11 @@ const LARGE = 0x60;
 /** Page sizes by their code */
 const SIZES = [0x1000, 0x200000, 0x400000, 0x40000000] as const;
 const PAGE_NUMBER = ~0xfff;
+const VPID_MASK = 0xffff;
+/** VPID and PCID */
+const TAG_MASK = -1;
+const ANY_PCID = -1;
+const [EVERY, NOT_GLOBAL, ONLY_GLOBAL] = [0, 1, 2];
 const NONE = -1;
 
 /** Words of an entry's meaning: linear address and flags, its upper half, guest-physical page number, RAM page */
@@ -67,6 +75,9 @@ const NEXT = TLB_BANK_COUNT * TAG_WORDS;
 export class Tlb {
   /** Called after every flush: lookups derived from the entries are stale. */
   onFlush: ((scope: FlushScope, first: number, second: number) => void) | undefined;
+  /** What page walks use besides */
+  readonly guestPhysical: GuestPhysicalCache;
+  readonly structures: StructureCache;
   private readonly words: Int32Array;
   private readonly base: number;
   private readonly entries: number;
@@ -81,6 +92,8 @@ export class Tlb {
     this.entries = (TLB_AREA + vcpu * TLB_AREA_SIZE + TlbArea.ENTRIES) >>> 2;
     this.tags = tagsOf(vcpu);
     memory.u8.fill(0xff, this.base, this.base + TLB_BANK_COUNT * TLB_BANK_SIZE);
+    this.guestPhysical = new GuestPhysicalCache(memory, vcpu);
+    this.structures = new StructureCache(memory, vcpu);
   }
 
   /**
@@ -209,6 +222,8 @@ export class Tlb {
   /** Every mapping of every tag. */
   flushAll(): void {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) this.clear(bank);
+    this.guestPhysical.clear();
+    this.structures.clear();
     this.onFlush?.(FlushScope.All, 0, 0);
   }
 
@@ -217,21 +232,24 @@ export class Tlb {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
       if (this.vpidOf(bank) === vpid) this.clear(bank, keepGlobal);
     }
+    this.structures.flush(vpid, VPID_MASK);
     this.onFlush?.(keepGlobal ? FlushScope.VpidButGlobal : FlushScope.Vpid, vpid, 0);
   }
 
-  /** Linear and combined mappings of one VPID and PCID that are not global, for every EPT root: as MOV to CR3 does. */
-  flushPcid(vpid: number, pcid: number): void {
+  /** Linear and combined mappings of one VPID and PCID, for every EPT root; without global ones as by MOV to CR3. */
+  flushPcid(vpid: number, pcid: number, keepGlobal = true): void {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
       if (this.isInUse(bank) && this.words[this.tags + bank * TAG_WORDS] === (vpid | (pcid << 16)))
-        this.clear(bank, true);
+        this.clear(bank, keepGlobal);
     }
+    this.structures.flush(vpid | (pcid << 16), TAG_MASK);
     this.onFlush?.(FlushScope.Pcid, vpid, pcid);
   }
 
   /** Linear and combined mappings of all VPIDs but 0 (INVVPID type 2). */
   flushAllVpids(): void {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) if (this.vpidOf(bank) > 0) this.clear(bank);
+    this.structures.flushVpids();
     this.onFlush?.(FlushScope.AllVpids, 0, 0);
   }
 
@@ -240,6 +258,8 @@ export class Tlb {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
       if (this.isInUse(bank) && this.words[this.tags + bank * TAG_WORDS + ROOT] === (eptRoot | 0)) this.clear(bank);
     }
+    this.guestPhysical.flushRoot(eptRoot);
+    this.structures.flushRoot(eptRoot);
     this.onFlush?.(FlushScope.EptRoot, eptRoot, 0);
   }
 
@@ -248,17 +268,48 @@ export class Tlb {
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
       if (this.isInUse(bank) && this.words[this.tags + bank * TAG_WORDS + ROOT] !== 0) this.clear(bank);
     }
+    this.guestPhysical.clear();
+    this.structures.flushRoots();
     this.onFlush?.(FlushScope.AllEptRoots, 0, 0);
   }
 
-  /** One linear page of one VPID, global or not, whatever PCID and EPT root (INVLPG, INVVPID type 0). */
-  flushPage(vpid: number, linear: bigint): void {
+  /**
+   * One linear page of one VPID, whatever the EPT root. With a PCID only its mappings and, unless `keepGlobal`, the
+   * global ones of all PCIDs (INVLPG, INVPCID type 0), else all (INVVPID type 0). The paging-structure caches lose
+   * everything of the PCID, or of the VPID.
+   */
+  flushPage(vpid: number, linear: bigint, pcid = ANY_PCID, keepGlobal = false): void {
     const low = Number(BigInt.asIntN(32, linear));
     const high = Number(BigInt.asIntN(32, linear >> 32n));
     for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
-      if (this.vpidOf(bank) === vpid) this.dropPage(bank, low, high);
+      if (this.vpidOf(bank) !== vpid) continue;
+      const same = pcid === ANY_PCID || (this.words[this.tags + bank * TAG_WORDS] ?? 0) >>> 16 === pcid;
+      if (same) this.dropPage(bank, low, high, keepGlobal ? NOT_GLOBAL : EVERY);
+      else if (!keepGlobal) this.dropPage(bank, low, high, ONLY_GLOBAL);
     }
+    if (pcid === ANY_PCID) this.structures.flush(vpid, VPID_MASK);
+    else this.structures.flush(vpid | (pcid << 16), TAG_MASK);
     this.onFlush?.(FlushScope.Page, vpid, (high >>> 0) * 2 ** 32 + (low >>> 0));
+  }
+
+  /**
+   * What a page fault or an EPT violation at a linear address invalidates: its mappings under the current VPID, PCID and
+   * EPT root (SDM vol. 3, 4.10.4.1 and 29.4.3.1).
+   * @returns whether code could have been executed by one of them
+   */
+  forget(context: PagingContext, low: number, high: number): boolean {
+    let executable = false;
+    const { words } = this;
+    const index = (low >>> 12) & (TLB_ENTRIES - 1);
+    for (let bank = 0, at = this.tags; bank < TLB_BANK_COUNT; bank++, at += TAG_WORDS) {
+      if (words[at] !== context.tag || words[at + ROOT] !== (context.eptRootPage | 0) || !this.isInUse(bank)) continue;
+      const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
+      const first = words[entry] ?? 0;
+      if ((first & VALID) === 0 || ((first ^ low) & PAGE_NUMBER) !== 0 || words[entry + 1] !== high) continue;
+      executable ||= (first & Permission.EXECUTE) !== 0;
+      this.drop(bank, index);
+    }
+    return executable;
   }
 
   /**
@@ -286,6 +337,7 @@ export class Tlb {
   save(): Int32Array {
     const { words, tags } = this;
     const saved: number[] = Array.from(words.subarray(tags, tags + NEXT + 1));
+    for (const { contents } of [this.guestPhysical, this.structures]) for (const word of contents) saved.push(word);
     for (let at = 0; at < TLB_BANK_COUNT * TLB_ENTRIES; at++) {
       const entry = this.entries + at * ENTRY_WORDS;
       if (((words[entry] ?? 0) & VALID) === 0) continue;
@@ -300,8 +352,13 @@ export class Tlb {
     this.memory.u8.fill(0xff, this.base, this.base + TLB_BANK_COUNT * TLB_BANK_SIZE);
     words.fill(0, this.entries, this.entries + TLB_BANK_COUNT * TLB_ENTRIES * ENTRY_WORDS);
     words.set(saved.subarray(0, NEXT + 1), tags);
+    let from = NEXT + 1;
+    for (const { contents } of [this.guestPhysical, this.structures]) {
+      contents.set(saved.subarray(from, from + contents.length));
+      from += contents.length;
+    }
     // Tags come back with the first use: only then is it known which pages hold decoded code.
-    for (let from = NEXT + 1; from < saved.length; from += 1 + ENTRY_WORDS)
+    for (; from < saved.length; from += 1 + ENTRY_WORDS)
       words.set(saved.subarray(from + 1, from + 1 + ENTRY_WORDS), this.entries + (saved[from] ?? 0) * ENTRY_WORDS);
     this.onFlush?.(FlushScope.All, 0, 0);
   }
@@ -320,17 +377,19 @@ export class Tlb {
   }
 
   /** The page around a linear address, with every part of it when it is large (SDM vol. 3, 4.10.4.1). */
-  private dropPage(bank: number, low: number, high: number): void {
+  private dropPage(bank: number, low: number, high: number, which: number): void {
     const kinds = this.words[this.tags + bank * TAG_WORDS + KINDS] ?? 0;
-    if ((kinds & LARGE) === 0) this.dropIfAround(bank, (low >>> 12) & (TLB_ENTRIES - 1), low, high);
-    else for (let index = 0; index < TLB_ENTRIES; index++) this.dropIfAround(bank, index, low, high);
+    if (which === ONLY_GLOBAL && (kinds & GLOBAL) === 0) return;
+    if ((kinds & LARGE) === 0) this.dropIfAround(bank, (low >>> 12) & (TLB_ENTRIES - 1), low, high, which);
+    else for (let index = 0; index < TLB_ENTRIES; index++) this.dropIfAround(bank, index, low, high, which);
   }
 
-  private dropIfAround(bank: number, index: number, low: number, high: number): void {
+  private dropIfAround(bank: number, index: number, low: number, high: number, which: number): void {
     const { words } = this;
     const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
     const first = words[entry] ?? 0;
     if ((first & VALID) === 0 || words[entry + 1] !== high) return;
+    if (which !== EVERY && ((first & GLOBAL) !== 0) !== (which === ONLY_GLOBAL)) return;
     const size = SIZES[(first & LARGE) >>> SIZE_SHIFT] ?? 0x1000;
     if (((first ^ low) & ~(size - 1)) === 0) this.drop(bank, index);
   }

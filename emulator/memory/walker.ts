@@ -1,3 +1,4 @@
+import type { Tlb } from './tlb';
 import { EptBit, EptFailure, EptWalker, type StepSink } from './ept-walker';
 import type { PagingContext } from './paging-context';
 import { PAE, PDPTE_RESERVED_HIGH, PDPTE_RESERVED_LOW, type PagingFormat, type PagingLevel } from './paging-format';
@@ -39,6 +40,10 @@ const DIRTY = 0x40;
 const LARGE = 0x80;
 const GLOBAL = 0x100;
 const NO_EXECUTE = 0x80000000;
+/** Beside WRITABLE and USER in what entries allow: one of them disables execution. */
+const NOT_EXECUTABLE = 1;
+/** Entries of the longest walk */
+const DEPTH = 5;
 const TWO_32 = 0x100000000;
 
 /**
@@ -75,14 +80,24 @@ export class Walker {
   private readonly scratchWords = new Uint32Array(this.scratch.buffer);
   // Entries of the running walk, for accessed and dirty flags: host-physical and guest-physical address, low half,
   // and whether EPT lets the table be written.
-  private readonly entryHost = new Float64Array(4);
-  private readonly entryGuest = new Float64Array(4);
-  private readonly entryLow = new Uint32Array(4);
-  private readonly entryRights = new Uint8Array(4);
+  private readonly entryHost = new Float64Array(DEPTH);
+  private readonly entryGuest = new Float64Array(DEPTH);
+  private readonly entryLow = new Uint32Array(DEPTH);
+  private readonly entryRights = new Uint8Array(DEPTH);
+  /** The table that an entry leads to, and what paging allows up to there */
+  private readonly entryTable = new Float64Array(DEPTH);
+  private readonly entryAllowed = new Uint8Array(DEPTH);
+  /** Depth that the running walk began at: above it the paging-structure caches answered */
+  private start = 0;
 
-  constructor(physical: PhysicalMemory) {
+  /** @param tlb the vCPU's caches that walks use and fill; without, every walk reads all tables */
+  constructor(
+    physical: PhysicalMemory,
+    private readonly tlb?: Tlb,
+  ) {
     this.tables = new TableMemory(physical);
     this.ept = new EptWalker(this.tables);
+    this.ept.cache = tlb?.guestPhysical;
   }
 
   set sink(sink: StepSink | undefined) {
@@ -108,8 +123,53 @@ export class Walker {
       // Without paging every linear address is user-mode, writable and executable (SDM vol. 3, 4.6.1 and table 28-7).
       return this.finish(context, low, access, probe, WRITABLE | USER, false);
     }
-    const root = format === PAE ? this.pageDirectory(context, low, access, probe) : context.root;
-    return root >= 0 && this.walkTables(context, format, root, format === PAE ? low : address, access, probe);
+    const input = format === PAE ? low : address;
+    if (this.tlb === undefined || probe) return this.walkFromRoot(context, format, input, access, probe);
+    if (this.findStructure(context, format, input)) {
+      const { table, rights } = this.tlb.structures;
+      if (this.walkTables(context, format, table, input, access, false, this.start, rights)) return true;
+      // A fault is never decided by what was cached: as on silicon the tables are walked before it is raised.
+      this.forgetStructures(context, format, input);
+      this.fault = WalkFault.None;
+    }
+    return this.walkFromRoot(context, format, input, access, false);
+  }
+
+  private walkFromRoot(
+    context: PagingContext,
+    format: PagingFormat,
+    address: number,
+    access: number,
+    probe: boolean,
+  ): boolean {
+    this.start = 0;
+    const root = format === PAE ? this.pageDirectory(context, address, access, probe) : context.root;
+    return root >= 0 && this.walkTables(context, format, root, address, access, probe, 0, WRITABLE | USER);
+  }
+
+  /** Sets `start` to the depth below the lowest entry that is cached. */
+  private findStructure(context: PagingContext, { levels }: PagingFormat, address: number): boolean {
+    for (let depth = levels.length - 2; depth >= 0; depth--) {
+      const prefix = Math.floor(address / (levels[depth]?.span ?? 1));
+      if (!this.tlb?.structures.find(context, levels.length - 1 - depth, prefix)) continue;
+      this.start = depth + 1;
+      return true;
+    }
+    return false;
+  }
+
+  private forgetStructures(context: PagingContext, { levels }: PagingFormat, address: number): void {
+    for (let depth = 0; depth < levels.length - 1; depth++)
+      this.tlb?.structures.drop(context, levels.length - 1 - depth, Math.floor(address / (levels[depth]?.span ?? 1)));
+  }
+
+  /** Caches the entries above the leaf that the walk has read; their accessed flags are set. */
+  private fillStructures(context: PagingContext, { levels }: PagingFormat, address: number, leafDepth: number): void {
+    for (let depth = this.start; depth < leafDepth; depth++) {
+      const prefix = Math.floor(address / (levels[depth]?.span ?? 1));
+      const table = this.entryTable[depth] ?? 0;
+      this.tlb?.structures.fill(context, levels.length - 1 - depth, prefix, table, this.entryAllowed[depth] ?? 0);
+    }
   }
 
   /** Translates a guest-physical address through EPT alone, as for VMX's own and the PDPTEs' accesses. */
@@ -132,13 +192,15 @@ export class Walker {
     address: number,
     access: number,
     probe: boolean,
+    start: number,
+    allowed: number,
   ): boolean {
     const { tables } = this;
     const { levels } = format;
     let table = root;
-    let rights = WRITABLE | USER;
-    let noExecute = false;
-    for (let depth = 0; depth < levels.length; depth++) {
+    let rights = allowed & (WRITABLE | USER);
+    let noExecute = (allowed & NOT_EXECUTABLE) !== 0;
+    for (let depth = start; depth < levels.length; depth++) {
       const level = levels[depth] as PagingLevel;
       const guestEntry = table + (Math.floor(address / level.span) & format.indexMask) * format.entrySize;
       const entry = this.tableAddress(context, guestEntry, depth, probe);
@@ -162,6 +224,8 @@ export class Walker {
       this.entryLow[depth] = low;
       if (!leaf) {
         table = base;
+        this.entryTable[depth] = base;
+        this.entryAllowed[depth] = (rights & (WRITABLE | USER)) | (noExecute ? NOT_EXECUTABLE : 0);
         continue;
       }
       this.pageSize = level.span;
@@ -169,7 +233,8 @@ export class Walker {
       if (!probe) {
         if (!this.permit(context, rights, noExecute, access))
           return this.pageFault(context, access, PageFaultBit.PRESENT);
-        if (!this.updateFlags(context, depth, access)) return false;
+        if (!this.updateFlags(context, start, depth, access)) return false;
+        if (this.tlb !== undefined) this.fillStructures(context, format, address, depth);
         if ((low & DIRTY) === 0 && (access & AccessBit.WRITE) === 0) this.permissions &= ~Permission.WRITE;
       }
       return this.finish(context, base + (address % level.span), access, probe, rights, noExecute);
@@ -196,8 +261,8 @@ export class Walker {
   }
 
   /** Accessed flags of all entries and the dirty flag of the leaf (SDM vol. 3, 4.8). */
-  private updateFlags(context: PagingContext, leafDepth: number, access: number): boolean {
-    for (let depth = 0; depth <= leafDepth; depth++) {
+  private updateFlags(context: PagingContext, start: number, leafDepth: number, access: number): boolean {
+    for (let depth = start; depth <= leafDepth; depth++) {
       const bits = depth === leafDepth && access & AccessBit.WRITE ? ACCESSED | DIRTY : ACCESSED;
       if (((this.entryLow[depth] ?? 0) & bits) === bits) continue;
       if (context.eptInUse && ((this.entryRights[depth] ?? 0) & EptBit.WRITE) === 0) {

@@ -1,6 +1,5 @@
 import { Efer } from '../arch/control-registers';
 import { Primary, Secondary } from '../arch/controls';
-import { Vector } from '../arch/exceptions';
 import { ExitReason } from '../arch/exit-reasons';
 import type { Instruction } from '../isa/instruction';
 import type { ExitRule } from '../isa/row';
@@ -121,7 +120,6 @@ function linearAddress(core: VmxCore, insn: Instruction): bigint {
 }
 
 function invpcid(core: VmxCore, insn: Instruction): boolean {
-  if (!(core.secondaryControls & Secondary.ENABLE_INVPCID)) throw core.cpu.fault(Vector.UD);
   if (!(core.vmcs.get32(Slot.PRIMARY_PROCESSOR_CONTROLS) & Primary.INVLPG_EXITING)) return false;
   const information = invalidateInformation(insn);
   instructionExit(core, insn, ExitReason.INVPCID, displacementQualification(insn), information);
@@ -196,7 +194,7 @@ export const INSTRUCTION_EXITS: Readonly<Record<ExitRule, InstructionExitRow>> =
   VMFUNC: { section: '26.5.6', decides: 'VM-function controls, and what the function says of its arguments; #UD without enable VM functions', definedBy: Secondary.ENABLE_VM_FUNCTIONS, exits: vmFunctionExits },
   HLT: { section: conditional, decides: 'HLT exiting', exits: primary(Primary.HLT_EXITING, ExitReason.HLT) },
   INVLPG: { section: conditional, decides: 'INVLPG exiting', exits: invlpg },
-  INVPCID: { section: conditional, decides: 'enable INVPCID and INVLPG exiting', exits: invpcid },
+  INVPCID: { section: conditional, decides: 'INVLPG exiting; #UD without enable INVPCID', definedBy: Secondary.ENABLE_INVPCID, exits: invpcid },
   MWAIT: { section: conditional, decides: 'MWAIT exiting', exits: mwait },
   MONITOR: { section: conditional, decides: 'MONITOR exiting', exits: primary(Primary.MONITOR_EXITING, ExitReason.MONITOR) },
   RDPMC: { section: conditional, decides: 'RDPMC exiting', exits: primary(Primary.RDPMC_EXITING, ExitReason.RDPMC) },

@@ -199,6 +199,12 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     prepare: all(set('VMREAD_BITMAP', BITMAP_A), set('VMWRITE_BITMAP', BITMAP_A)),
     entered: zeroRax,
   },
+  // invpcid rcx, [DATA]: type 0, address 0
+  'secondary.ENABLE_INVPCID': instruction(
+    [0x66, 0x0f, 0x38, 0x82, 0x0c, 0x25, 0, 0, 8, 0, ...VMCALL],
+    'VMCALL',
+    'VMCALL in the handler of 6',
+  ),
   'secondary.RDSEED_EXITING': instruction([0x0f, 0xc7, 0xf8, ...VMCALL], 'RDSEED'),
   'secondary.ENABLE_PML': {
     // mov [DATA], eax

@@ -48,7 +48,7 @@ describe('VM-entry checks (SDM vol. 3, 27.2 and 27.3)', () => {
     it(`${row.id}: ${row.rule}`, () => {
       const bench = VmxBench.ready();
       violation.break(bench);
-      assert.deepEqual(brokenRows(bench).sort(), [row.id, ...(violation.hiddenBy ? [violation.hiddenBy] : [])].sort());
+      assert.deepEqual(brokenRows(bench).sort(), [row.id]);
       const outcome = bench.launch();
       if (CONTROL_CHECKS.includes(row) || HOST_STATE_CHECKS.includes(row)) {
         assert.deepEqual(outcome, { kind: 'done' });
@@ -67,7 +67,7 @@ describe('VM-entry checks (SDM vol. 3, 27.2 and 27.3)', () => {
       assert.ok(bench.vmx.core.root);
       assert.ok(!bench.vmcs.launched);
       assert.equal(bench.failures.length, 1);
-      assert.equal(bench.failures[0]?.check, violation.hiddenBy ?? row.id);
+      assert.equal(bench.failures[0]?.check, row.id);
       assert.equal(bench.failures[0]?.field, row.fields[0]);
       assert.equal(bench.failures[0]?.value, bench.get(row.fields[0]));
     });
@@ -88,7 +88,7 @@ describe('VM-entry checks of a VMCS that was entered before', () => {
       bench.simple('VMRESUME');
       assert.deepEqual(
         bench.failures.map(({ check }) => check),
-        [violation.hiddenBy ?? row.id],
+        [row.id],
       );
     });
   }

@@ -3,47 +3,18 @@ import { ExitReason } from '../../emulator/arch/exit-reasons';
 import { Secondary } from '../../emulator/arch/controls';
 import { interruptionInformation, InterruptionType } from '../../emulator/arch/interruption';
 import { Vector } from '../../emulator/arch/exceptions';
-import { CODE, GuestBench, IDT } from './guest-code';
-import { enableEpt, type VmxBench } from './bench';
+import type { VmxBench } from './bench';
+import { ALL, AREA, EPT, eptGuest, load, LOG, mapPage, PAGE, pte, store, VMCALL } from './ept-guest';
+import { CODE, IDT } from './guest-code';
 
-const EPT = 0x8_0000n;
-const LOG = 0x9_0000n;
-const AREA = 0x9_1000n;
-const PAGE = 0xa_0000n;
-const WB = 6n << 3n;
-const ALL = 7n;
+const ACCESSED_DIRTY = 1n << 6n;
 const SUPPRESS_VE = 1n << 63n;
 const BUSY = 0xffff_ffffn;
 
-const pte = (at: bigint): bigint => EPT + 0x3000n + (at >> 12n) * 8n;
-const page = (bench: VmxBench, at: bigint, flags: bigint): void => bench.write64(pte(at), at | WB | flags);
-
-/** A guest on an EPT that maps its memory, with every right, to itself in pages of 4 KByte. */
-function guest(code: readonly number[], controls: number, prepare: (bench: VmxBench) => void = () => undefined) {
-  return new GuestBench(code, (bench) => {
-    enableEpt(bench, controls);
-    bench.write64(EPT, (EPT + 0x1000n) | ALL);
-    bench.write64(EPT + 0x1000n, (EPT + 0x2000n) | ALL);
-    bench.write64(EPT + 0x2000n, (EPT + 0x3000n) | ALL);
-    for (let at = 0n; at < 0x10_0000n; at += 0x1000n) page(bench, at, ALL);
-    bench.set('EPT_POINTER', EPT | 0x1en);
-    bench.set('PML_ADDRESS', LOG);
-    bench.set('VIRTUALIZATION_EXCEPTION_ADDRESS', AREA);
-    for (let at = 0n; at < 64n; at += 8n) bench.write64(AREA + at, 0n);
-    prepare(bench);
-  });
-}
-
-/** mov [address], eax */
-const store = (address: bigint): number[] => [0x89, 0x04, 0x25, ...word(address)];
-const load = (address: bigint): number[] => [0x8b, 0x04, 0x25, ...word(address)];
-const word = (value: bigint): number[] => [0, 8, 16, 24].map((shift) => Number((value >> BigInt(shift)) & 0xffn));
-const VMCALL = [0x0f, 0x01, 0xc1];
-
 describe('EPT-violation #VE (SDM vol. 3, 26.5.7)', () => {
   const violating = (prepare: (bench: VmxBench) => void = () => undefined, flags = 5n) =>
-    guest(store(PAGE + 0x10n), Secondary.EPT_VIOLATION_VE, (bench) => {
-      page(bench, PAGE, flags);
+    eptGuest(store(PAGE + 0x10n), Secondary.EPT_VIOLATION_VE, (bench) => {
+      mapPage(bench, PAGE, flags);
       bench.set('EPTP_INDEX', 0x77);
       prepare(bench);
     });
@@ -65,7 +36,7 @@ describe('EPT-violation #VE (SDM vol. 3, 26.5.7)', () => {
     ['the entry suppresses it', undefined, 5n | SUPPRESS_VE],
     ['the information area is busy', (bench) => bench.write64(AREA, 1n << 32n)],
     ['the control is 0', (bench) => bench.clear('SECONDARY_PROCESSOR_CONTROLS', Secondary.EPT_VIOLATION_VE)],
-    ['it is a misconfiguration', (bench) => page(bench, PAGE, 2n)],
+    ['it is a misconfiguration', (bench) => mapPage(bench, PAGE, 2n)],
   ];
   for (const [what, prepare, flags] of exits) {
     it(`is a VM exit when ${what}`, () => {
@@ -77,8 +48,8 @@ describe('EPT-violation #VE (SDM vol. 3, 26.5.7)', () => {
   }
 
   it('is a VM exit while an event is being delivered, with IDT-vectoring information', () => {
-    const g = guest(VMCALL, Secondary.EPT_VIOLATION_VE, (bench) => {
-      page(bench, IDT, 0n);
+    const g = eptGuest(VMCALL, Secondary.EPT_VIOLATION_VE, (bench) => {
+      mapPage(bench, IDT, 0n);
       bench.set(
         'ENTRY_INTERRUPTION_INFORMATION',
         interruptionInformation(0x30, InterruptionType.EXTERNAL_INTERRUPT, false),
@@ -108,13 +79,12 @@ describe('EPT-violation #VE (SDM vol. 3, 26.5.7)', () => {
 });
 
 describe('page-modification logging (SDM vol. 3, 29.3.6)', () => {
-  const ACCESSED_DIRTY = 1n << 6n;
   const logging = (code: readonly number[], index: number) =>
-    guest([...code, ...VMCALL], Secondary.ENABLE_PML, (bench) => {
+    eptGuest([...code, ...VMCALL], Secondary.ENABLE_PML, (bench) => {
       bench.or('EPT_POINTER', ACCESSED_DIRTY);
       bench.set('PML_INDEX', index);
       for (let at = 0n; at < 0x10_0000n; at += 0x1000n)
-        if (at !== PAGE && at !== PAGE + 0x1000n) page(bench, at, ALL | 0x300n);
+        if (at !== PAGE && at !== PAGE + 0x1000n) mapPage(bench, at, ALL | 0x300n);
       for (const table of [EPT, EPT + 0x1000n, EPT + 0x2000n]) bench.write64(table, bench.read64(table) | 0x100n);
     });
 
@@ -151,10 +121,10 @@ describe('mode-based execute control (SDM vol. 3, 29.3.3)', () => {
   it('judges fetches by the linear address, not by the privilege level', () => {
     const USER_EXECUTE = 1n << 10n;
     const executing = (flags: bigint) =>
-      guest(VMCALL, Secondary.MODE_BASED_EXECUTE_CONTROL, (bench) => {
+      eptGuest(VMCALL, Secondary.MODE_BASED_EXECUTE_CONTROL, (bench) => {
         for (const table of [EPT, EPT + 0x1000n, EPT + 0x2000n])
           bench.write64(table, bench.read64(table) | USER_EXECUTE);
-        page(bench, CODE, flags);
+        mapPage(bench, CODE, flags);
       });
     // The guest's tables make every page a user page, although it runs at CPL 0.
     const denied = executing(ALL);

@@ -19,8 +19,6 @@ import {
 /** How to break one entry check, starting from a VMCS that can be entered. */
 export interface Violation {
   readonly break: (bench: VmxBench) => void;
-  /** A feature that this processor lacks: this earlier row refuses it first. */
-  readonly hiddenBy?: string;
 }
 
 const set = (symbol: VmcsFieldSymbol, value: bigint | number, prepare?: (bench: VmxBench) => void): Violation => ({
@@ -41,7 +39,6 @@ const clear = (symbol: VmcsFieldSymbol, bits: bigint | number, prepare?: (bench:
     bench.clear(symbol, bits);
   },
 });
-const hidden = (violation: Violation, hiddenBy: string): Violation => ({ ...violation, hiddenBy });
 
 const NON_CANONICAL = 0x8000_0000_0000n;
 const BEYOND_PHYSICAL = 1n << 45n;
@@ -213,7 +210,7 @@ const rows: Record<string, Violation> = {
       bench.or('GUEST_CR4', Cr4.PAE);
     },
   },
-  'host.address-space.pcide': hidden(or('HOST_CR4', Cr4.PCIDE, host32), 'host.cr4'),
+  'host.address-space.pcide': or('HOST_CR4', Cr4.PCIDE, host32),
   'host.address-space.rip-32': or('HOST_RIP', 1n << 32n, host32),
   'host.address-space.pae': clear('HOST_CR4', Cr4.PAE),
   'host.address-space.rip-64': set('HOST_RIP', NON_CANONICAL),
@@ -224,7 +221,7 @@ const rows: Record<string, Violation> = {
   'guest.debugctl': set('GUEST_IA32_DEBUGCTL', 1 << 3, loads(Entry.LOAD_DEBUG_CONTROLS)),
   'guest.long-mode.paging': clear('GUEST_CR0', Cr0.PG, unrestricted),
   'guest.long-mode.pae': clear('GUEST_CR4', Cr4.PAE),
-  'guest.cr4.pcide': hidden(or('GUEST_CR4', Cr4.PCIDE, legacy), 'guest.cr4.fixed'),
+  'guest.cr4.pcide': or('GUEST_CR4', Cr4.PCIDE, legacy),
   'guest.cr3': or('GUEST_CR3', BEYOND_PHYSICAL),
   'guest.dr7': set('GUEST_DR7', 1n << 32n, loads(Entry.LOAD_DEBUG_CONTROLS)),
   'guest.sysenter-esp': set('GUEST_IA32_SYSENTER_ESP', NON_CANONICAL),

@@ -1,12 +1,14 @@
+import { Cr4 } from '../../arch/control-registers';
 import { Vector } from '../../arch/exceptions';
 import { Access } from '../../engine/host';
 import { Segment, State } from '../../memory/layout';
+import { pcidOf } from '../control-registers';
 import { isCanonical } from '../linear-memory';
 import type { Helper, HelperTable } from '../processor';
-import { requirePrivilege } from './operands';
+import { requireDefined, requirePrivilege } from './operands';
 
 /**
- * INVLPG: every mapping of the page of the current VPID, global or not. A non-canonical address does nothing in 64-bit
+ * INVLPG: the mappings of the page under the current VPID and PCID, and the global ones under every PCID. A non-canonical address does nothing in 64-bit
  * mode; segment limits are not checked (SDM vol. 2, INVLPG).
  */
 const invlpg: Helper = (cpu, insn) => {
@@ -19,7 +21,35 @@ const invlpg: Helper = (cpu, insn) => {
   const sum = based ? state.segmentBase(insn.segment) + offset : offset;
   const linear = cpu.codeSize === 64 ? BigInt.asUintN(64, sum) : sum & 0xffffffffn;
   if (!isCanonical(linear)) return;
-  cpu.tlb.flushPage(state.get32(State.VPID) & 0xffff, linear);
+  cpu.tlb.flushPage(state.get32(State.VPID) & 0xffff, linear, pcidOf(cpu));
+};
+
+const InvpcidType = { ADDRESS: 0n, SINGLE_CONTEXT: 1n, ALL_WITH_GLOBALS: 2n, ALL_BUT_GLOBALS: 3n } as const;
+const PCID = 0xfffn;
+
+/** INVPCID, with a descriptor of 16 bytes: PCID in bits 11:0, linear address in 127:64 (SDM vol. 2, INVPCID). */
+const invpcid: Helper = (cpu, insn) => {
+  if (!insn.isMemory) throw cpu.fault(Vector.UD);
+  requireDefined(cpu, insn);
+  if (cpu.virtual8086) throw cpu.fault(Vector.GP, 0);
+  requirePrivilege(cpu);
+  if (cpu.exits(insn)) return;
+  const { state, tlb } = cpu;
+  const register = state.gpr(insn.reg);
+  const type = cpu.codeSize === 64 ? register : register & 0xffffffffn;
+  const descriptor = cpu.linear.operandAddress(insn, 16);
+  const first = cpu.linear.read(descriptor, 8);
+  const address = cpu.linear.read(descriptor + 8n, 8);
+  const pcid = Number(first & PCID);
+  const onePcid = type === InvpcidType.ADDRESS || type === InvpcidType.SINGLE_CONTEXT;
+  const withoutPcids = (state.cr4 & Cr4.PCIDE) === 0n;
+  if (type > InvpcidType.ALL_BUT_GLOBALS || first & ~PCID) throw cpu.fault(Vector.GP, 0);
+  if (onePcid && withoutPcids && pcid !== 0) throw cpu.fault(Vector.GP, 0);
+  if (type === InvpcidType.ADDRESS && !isCanonical(address)) throw cpu.fault(Vector.GP, 0);
+  const vpid = state.get32(State.VPID) & 0xffff;
+  if (type === InvpcidType.ADDRESS) tlb.flushPage(vpid, address, pcid, true);
+  else if (onePcid) tlb.flushPcid(vpid, pcid);
+  else tlb.flushVpid(vpid, type === InvpcidType.ALL_BUT_GLOBALS);
 };
 
 /** Caches are not modelled: memory is always what was last written. */
@@ -47,4 +77,10 @@ const cmpxchg16b: Helper = (cpu, insn) => {
   state.rflags = equal ? state.rflags | 0x40n : state.rflags & ~0x40n;
 };
 
-export const cacheHelpers: HelperTable = { invlpg, wbinvd: cacheInstruction, invd: cacheInstruction, cmpxchg16b };
+export const cacheHelpers: HelperTable = {
+  invlpg,
+  invpcid,
+  wbinvd: cacheInstruction,
+  invd: cacheInstruction,
+  cmpxchg16b,
+};

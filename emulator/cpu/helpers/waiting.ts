@@ -61,5 +61,4 @@ export const waitingHelpers: HelperTable = {
   ud: undefinedInstruction,
   monitor,
   mwait,
-  invpcid: undefinedInstruction,
 };

@@ -10,6 +10,9 @@ const LARGE = 0x80;
 const SNOOP = 0x800;
 const TRANSIENT_MAPPING = 0x40000000;
 
+/** These tables are never cached by the processor: one tag serves all. */
+const SECOND_STAGE_CODE = 10;
+
 const LEVELS: readonly PagingLevel[] = [
   { name: 'SS-PML4E', span: 512 * GIB, leaf: 'never', reservedLow: SNOOP | LARGE, reservedLeafLow: 0 },
   { name: 'SS-PDPTE', span: GIB, leaf: 'bit 7', reservedLow: SNOOP, reservedLeafLow: SNOOP | 0x3ffff000 },
@@ -19,6 +22,7 @@ const LEVELS: readonly PagingLevel[] = [
 
 const format = (name: string, levels: readonly PagingLevel[], size: number): PagingFormat => ({
   name,
+  code: SECOND_STAGE_CODE,
   entrySize: 8,
   indexMask: 0x1ff,
   reservedHigh: BEYOND_PHYSICAL | TRANSIENT_MAPPING,

@@ -1,0 +1,107 @@
+import { TLB_AREA, TLB_AREA_SIZE, TlbArea } from './layout';
+import type { MachineMemory } from './machine-memory';
+import type { PagingContext } from './paging-context';
+
+const LEVELS = 4;
+const ENTRIES = 64;
+/** Tag, EPT root, prefix of the linear address (two words, the second with the format), rights, table page number */
+const WORDS = 8;
+const ROOT = 1;
+const PREFIX = 2;
+const PREFIX_HIGH = 3;
+const RIGHTS = 4;
+const TABLE = 5;
+const VALID = 0x100;
+const FORMAT_SHIFT = 16;
+const TWO_32 = 0x100000000;
+const SIZE = LEVELS * ENTRIES * WORDS;
+
+/**
+ * The paging-structure caches (SDM vol. 3, 4.10.3): what the entries above the last level came to for a prefix of a
+ * linear address, tagged by VPID, PCID and EPT root. Only entries whose accessed flags are set are cached. `level` is 1
+ * for page-directory entries, 2 for PDPTEs and so on. Direct-mapped in the vCPU's area of the machine's memory.
+ */
+export class StructureCache {
+  /** Of the entry that `find` found: guest-physical address of the table it leads to, and the rights it leaves */
+  table = 0;
+  rights = 0;
+  private readonly words: Int32Array;
+  private readonly base: number;
+
+  constructor(memory: MachineMemory, vcpu: number) {
+    this.words = memory.i32;
+    this.base = (TLB_AREA + vcpu * TLB_AREA_SIZE + TlbArea.STRUCTURES) >>> 2;
+  }
+
+  private at(level: number, prefix: number): number {
+    return this.base + ((level - 1) * ENTRIES + (prefix & (ENTRIES - 1))) * WORDS;
+  }
+
+  private matches(at: number, context: PagingContext, prefix: number): boolean {
+    const { words } = this;
+    const high = Math.floor(prefix / TWO_32) | ((context.format?.code ?? 0) << FORMAT_SHIFT);
+    return (
+      words[at + PREFIX] === (prefix | 0) &&
+      words[at + PREFIX_HIGH] === high &&
+      words[at] === context.tag &&
+      words[at + ROOT] === (context.eptRootPage | 0) &&
+      ((words[at + RIGHTS] ?? 0) & VALID) !== 0
+    );
+  }
+
+  find(context: PagingContext, level: number, prefix: number): boolean {
+    const at = this.at(level, prefix);
+    if (!this.matches(at, context, prefix)) return false;
+    this.rights = (this.words[at + RIGHTS] ?? 0) & ~VALID;
+    this.table = ((this.words[at + TABLE] ?? 0) >>> 0) * 4096;
+    return true;
+  }
+
+  fill(context: PagingContext, level: number, prefix: number, table: number, rights: number): void {
+    const { words } = this;
+    const at = this.at(level, prefix);
+    words[at] = context.tag;
+    words[at + ROOT] = context.eptRootPage;
+    words[at + PREFIX] = prefix;
+    words[at + PREFIX_HIGH] = Math.floor(prefix / TWO_32) | ((context.format?.code ?? 0) << FORMAT_SHIFT);
+    words[at + RIGHTS] = rights | VALID;
+    words[at + TABLE] = table / 4096;
+  }
+
+  drop(context: PagingContext, level: number, prefix: number): void {
+    const at = this.at(level, prefix);
+    if (this.matches(at, context, prefix)) this.words[at + RIGHTS] = 0;
+  }
+
+  /** Entries whose tag, under `mask`, is `tag`: a VPID (mask FFFFH), or a VPID with its PCID */
+  flush(tag: number, mask: number): void {
+    const { words, base } = this;
+    for (let at = base; at < base + SIZE; at += WORDS) if (((words[at] ?? 0) & mask) === tag) words[at + RIGHTS] = 0;
+  }
+
+  /** Of every VPID but 0 */
+  flushVpids(): void {
+    const { words, base } = this;
+    for (let at = base; at < base + SIZE; at += WORDS) if (((words[at] ?? 0) & 0xffff) !== 0) words[at + RIGHTS] = 0;
+  }
+
+  flushRoot(root: number): void {
+    const { words, base } = this;
+    for (let at = base; at < base + SIZE; at += WORDS) if (words[at + ROOT] === (root | 0)) words[at + RIGHTS] = 0;
+  }
+
+  /** Of every EPT root: what was cached without EPT stays. */
+  flushRoots(): void {
+    const { words, base } = this;
+    for (let at = base; at < base + SIZE; at += WORDS) if (words[at + ROOT] !== 0) words[at + RIGHTS] = 0;
+  }
+
+  clear(): void {
+    this.words.fill(0, this.base, this.base + SIZE);
+  }
+
+  /** All entries, for a snapshot */
+  get contents(): Int32Array {
+    return this.words.subarray(this.base, this.base + SIZE);
+  }
+}
