@@ -1,9 +1,10 @@
 import type { Outcome } from '../../emulator/machine/api';
-import type { VmEntryRecord } from '../../emulator/cpu/taps';
+import type { VmEntryFailure, VmEntryRecord } from '../../emulator/cpu/taps';
 import { hex } from '../memory/reference';
 import { without } from '../protocol/without';
 import type { ExitRow, PageRow } from '../protocol/requests';
 import { formatSymbol } from '../stack/layers';
+import { explainEntryFailure } from '../watch/explain';
 import { exitRow } from '../watch/exit-rows';
 import { pageRow } from '../watch/page-log';
 import type { Debuggee } from './debuggee';
@@ -13,6 +14,7 @@ import { describeOutcome, exitCodeOf, exitStatusOf, NO_QEMU_STATUS, qemuStatusOf
 export type HeadlessRow =
   | ({ kind: 'exit' } & ExitRow)
   | EntryRow
+  | FailedEntryRow
   | ({ kind: 'page' } & Omit<PageRow, 'n'>)
   | { kind: 'serial'; layer: string; text: string }
   | { kind: 'boot'; protocol: string; reason: string }
@@ -39,6 +41,21 @@ interface EntryRow {
   symbol: string;
 }
 
+/** A VM entry that a check refused */
+interface FailedEntryRow {
+  kind: 'entry-failed';
+  instruction: number;
+  vcpu: number;
+  layer: string;
+  /** What failed, in words: field, value, rule */
+  title: string;
+  /** Identifier for `undervisor explain vmentry` */
+  check: string;
+  field: string;
+  value: string;
+  section: string;
+}
+
 export interface HeadlessOptions {
   readonly maxInstructions: number;
   readonly write: (row: HeadlessRow) => void;
@@ -63,6 +80,7 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
     serial: (layer, text) => write({ kind: 'serial', layer, text }),
   };
   const { machine } = debuggee;
+  machine.addTaps({ vmEntryFailed: (failure) => write(failedEntryRow(failure, debuggee)) });
   write({ kind: 'boot', ...machine.boot });
   let outcome: Outcome | undefined;
   while (!outcome && machine.instructions < options.maxInstructions) {
@@ -98,6 +116,20 @@ function entryRow(record: VmEntryRecord, debuggee: Debuggee): EntryRow {
   };
 }
 
+function failedEntryRow(failure: VmEntryFailure, debuggee: Debuggee): FailedEntryRow {
+  return {
+    kind: 'entry-failed',
+    instruction: failure.instruction,
+    vcpu: failure.vcpu,
+    layer: debuggee.layers.nameOf(debuggee.running(failure.vcpu)),
+    title: explainEntryFailure(failure).title,
+    check: failure.check,
+    field: failure.field,
+    value: hex(failure.value),
+    section: failure.section,
+  };
+}
+
 const outcomeName = (outcome: Outcome): string =>
   outcome.kind === 'exit-port' ? (outcome.code === 0 ? 'success' : 'failure') : outcome.kind;
 
@@ -108,6 +140,8 @@ export function textOf(row: HeadlessRow): string | undefined {
       const words = row.qualification === '' ? '' : `  ${row.qualification}`;
       return `exit ${String(row.n).padStart(6)}  ${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
     }
+    case 'entry-failed':
+      return `${row.title}  [${row.layer}; ${row.section}; undervisor explain vmentry ${row.check}]`;
     case 'page':
       return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
     case 'serial':

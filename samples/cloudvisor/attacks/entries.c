@@ -12,10 +12,10 @@
 #define IO_BITMAPS (1u << 25)
 #define TPR_SHADOW (1u << 21)
 #define VMFUNC (1u << 13)
-#define SHADOW_VMCS (1u << 14)
 #define PAGE_MODIFICATION_LOG (1u << 17)
 #define EPT_VIOLATION_EXCEPTION (1u << 18)
 #define IO_BITMAP_A 0x2000
+#define MONITOR_LOAD 0x2000000 // monitor.ld
 #define EXIT_MSR_STORE_ADDRESS 0x2006
 
 static bool
@@ -49,6 +49,18 @@ attack_contexts(struct vm *vm)
   vm->registers.rbp ^= 8;
 }
 
+// A VMCS that is lent to the guest, and its bitmaps, must be the VMM's own.
+static void
+attack_lending(struct vm *vm)
+{
+  uint64_t secondary = vmread(SECONDARY_CONTROLS), secret = *ept_entry(vm, secret_gpa(vm, 3)) & EPT_ADDRESS;
+  vmwrite(SECONDARY_CONTROLS, secondary | SECONDARY_SHADOWING);
+  attack_field(vm, "VMREAD bitmap in the monitor", VMREAD_BITMAP, MONITOR_LOAD);
+  attack_field(vm, "VMWRITE bitmap in the guest", VMWRITE_BITMAP, secret);
+  attack_field(vm, "page of the guest as shadow VMCS", VMCS_LINK_POINTER, ~secret);
+  vmwrite(SECONDARY_CONTROLS, secondary);
+}
+
 void
 attack_controls(struct vm *vm)
 {
@@ -56,7 +68,7 @@ attack_controls(struct vm *vm)
   attack_field(vm, "no EPT", SECONDARY_CONTROLS, SECONDARY_EPT);
   attack_field(vm, "no VPID", SECONDARY_CONTROLS, SECONDARY_VPID);
   attack_field(vm, "VMFUNC", SECONDARY_CONTROLS, VMFUNC);
-  attack_field(vm, "shadow VMCS", SECONDARY_CONTROLS, SHADOW_VMCS);
+  attack_lending(vm);
   attack_field(vm, "page-modification log", SECONDARY_CONTROLS, PAGE_MODIFICATION_LOG);
   attack_field(vm, "EPT violation as exception", SECONDARY_CONTROLS, EPT_VIOLATION_EXCEPTION);
   attack_field(vm, "I/O bitmaps", PROCESSOR_CONTROLS, IO_BITMAPS);

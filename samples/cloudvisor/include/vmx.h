@@ -23,6 +23,7 @@ enum vmx_msr {
 };
 
 #define VMX_BASIC_REVISION(msr) ((uint32_t)((msr) & 0x7fffffff))
+#define SHADOW_VMCS 0x80000000u // beside the revision in a region (24.2)
 #define VMX_BASIC_TRUE_CONTROLS (1ul << 55)
 #define FEATURE_CONTROL_LOCKED (1ul << 0)
 #define FEATURE_CONTROL_VMXON (1ul << 2)
@@ -53,6 +54,8 @@ enum vmcs_field {
 
   MSR_BITMAP = 0x2004,
   EPT_POINTER = 0x201a,
+  VMREAD_BITMAP = 0x2026,
+  VMWRITE_BITMAP = 0x2028,
   GUEST_PHYSICAL_ADDRESS = 0x2400,
   VMCS_LINK_POINTER = 0x2800,
   GUEST_DEBUGCTL = 0x2802,
@@ -182,6 +185,7 @@ enum vmcs_field {
 #define SECONDARY_UNRESTRICTED (1u << 7)
 #define SECONDARY_RDRAND (1u << 11)
 #define SECONDARY_INVPCID (1u << 12)
+#define SECONDARY_SHADOWING (1u << 14)
 #define SECONDARY_RDSEED (1u << 16)
 #define SECONDARY_XSAVES (1u << 20)
 

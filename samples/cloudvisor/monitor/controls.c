@@ -10,7 +10,8 @@
 #include <x86.h>
 
 // VT-x as the VMM may have it: no structure in memory that the processor would read or write past the monitor (bitmaps,
-// virtual-APIC page, posted interrupts, page-modification log, VMFUNC, #VE, shadow VMCS), no MSR lists.
+// virtual-APIC page, posted interrupts, page-modification log, VMFUNC, #VE), no MSR lists. VMCS shadowing it may have: of
+// what that refers to the monitor keeps the pages (lent.c).
 #define ALLOWED_PIN (PIN_EXTERNAL_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMIS)
 #define ALLOWED_PROCESSOR                                                                                              \
   (PROCESSOR_INTERRUPT_WINDOW | PROCESSOR_HLT | PROCESSOR_INVLPG | PROCESSOR_MWAIT | PROCESSOR_RDPMC |                  \
@@ -18,7 +19,7 @@
    PROCESSOR_NMI_WINDOW | PROCESSOR_MOV_DR | PROCESSOR_IO | PROCESSOR_MONITOR | PROCESSOR_PAUSE | PROCESSOR_SECONDARY)
 #define ALLOWED_SECONDARY                                                                                              \
   (SECONDARY_EPT | SECONDARY_DESCRIPTOR_TABLE | SECONDARY_RDTSCP | SECONDARY_VPID | SECONDARY_WBINVD |                  \
-   SECONDARY_UNRESTRICTED | SECONDARY_RDRAND | SECONDARY_INVPCID | SECONDARY_RDSEED)
+   SECONDARY_UNRESTRICTED | SECONDARY_RDRAND | SECONDARY_INVPCID | SECONDARY_RDSEED | SECONDARY_SHADOWING)
 #define ALLOWED_EXIT (EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_ACKNOWLEDGE | EXIT_SAVE_EFER | EXIT_LOAD_EFER)
 #define ALLOWED_ENTRY (ENTRY_LOAD_DEBUG | ENTRY_IA32E | ENTRY_LOAD_EFER)
 
@@ -131,6 +132,10 @@ merged(const struct vcpu *vcpu, enum field_index index)
     return wish | PROCESSOR_IO;
   case AT_EPT_POINTER:
     return shadow_pointer(vcpu->vm);
+  case AT_VMREAD_BITMAP:
+    return vcpu->lent_bitmaps[0];
+  case AT_VMWRITE_BITMAP:
+    return vcpu->lent_bitmaps[1];
   case AT_CR4_MASK:
     return wish | CR4_VMXE;
   default:
@@ -142,7 +147,8 @@ merged(const struct vcpu *vcpu, enum field_index index)
 enum vmx_error
 controls_apply(struct vcpu *vcpu)
 {
-  if (!all_fit(vcpu->visible) || !protectable(vcpu->visible) || !injection_allowed(vcpu) || !bind_vm(vcpu)) {
+  if (!all_fit(vcpu->visible) || !protectable(vcpu->visible) || !injection_allowed(vcpu) || !bind_vm(vcpu) ||
+      !lend(vcpu)) {
     print("vcpu %lx: entry refused, its controls would bypass the monitor\n", vcpu->vmcs);
     return VMX_ERROR_ENTRY_CONTROLS;
   }

@@ -16,6 +16,7 @@
 #define EPT_NEEDED (EPT_CAPABILITY_WALK_4 | EPT_CAPABILITY_WRITE_BACK | EPT_CAPABILITY_2M | EPT_CAPABILITY_INVEPT_SINGLE)
 #define MSR_BITMAP_BYTE(msr) ((msr) / 8)
 #define MSR_BITMAP_BIT(msr) (1u << (msr) % 8)
+#define RESET_TSS_LIMIT 0xffff
 #define DESCRIPTOR_SYSTEM(descriptor) (!((descriptor) >> 44 & 1))
 
 extern char gdt[];
@@ -85,7 +86,8 @@ write_controls(void)
               forced(MSR_VMX_PROCESSOR_CONTROLS, PROCESSOR_MSR_BITMAPS | PROCESSOR_SECONDARY));
   write_field(SECONDARY_CONTROLS,
               forced(MSR_VMX_SECONDARY_CONTROLS,
-                     SECONDARY_EPT | SECONDARY_VPID | SECONDARY_RDTSCP | SECONDARY_INVPCID | SECONDARY_XSAVES));
+                     SECONDARY_EPT | SECONDARY_VPID | SECONDARY_UNRESTRICTED | SECONDARY_RDTSCP | SECONDARY_INVPCID |
+                       SECONDARY_XSAVES));
   write_field(EXIT_CONTROLS, forced(MSR_VMX_EXIT_CONTROLS, EXIT_HOST_64 | EXIT_SAVE_EFER | EXIT_LOAD_EFER));
   write_field(ENTRY_CONTROLS, forced(MSR_VMX_ENTRY_CONTROLS, ENTRY_IA32E | ENTRY_LOAD_EFER));
   write_field(MSR_BITMAP, physical(msr_bitmap));
@@ -137,6 +139,8 @@ write_segment(enum vmcs_field selector_field, uint16_t selector)
   unsigned index = (selector_field - GUEST_ES) / 2;
   uint64_t descriptor[2] = { 0, 0 };
   uint64_t base = 0, limit = 0, rights = RIGHTS_UNUSABLE;
+  if (selector_field == GUEST_TR) // never loaded, it has its value of the reset (SDM 3A table 10-1)
+    limit = RESET_TSS_LIMIT, rights = RIGHTS_TSS_BUSY;
   if ((selector & ~7u) && vmm_read(captured.gdtr.base + (selector & ~7u), descriptor, sizeof(descriptor))) {
     uint64_t low = descriptor[0];
     base = (low >> 16 & 0xffffff) | (low >> 56) << 24;

@@ -170,6 +170,8 @@ legal_effect(const struct vcpu *vcpu, enum field_index index, uint64_t was, uint
     return vcpu->last.advance && is - was == vcpu->actual[AT_EXIT_INSTRUCTION_LENGTH];
   case AT_GUEST_INTERRUPTIBILITY: // the step over an instruction ends the blocking by STI and MOV SS
     return is == (was & ~(uint64_t)(BLOCKING_BY_STI | BLOCKING_BY_MOV_SS));
+  case AT_VMCS_LINK_POINTER: // another VMCS is lent to the guest
+    return lent_link_allowed(is);
   case AT_GUEST_ACTIVITY: // woken
     return is == 0;
   case AT_GUEST_CR0:

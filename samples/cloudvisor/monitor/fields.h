@@ -29,6 +29,8 @@ enum field_kind {
   ROW(HOST_GS, HOST)                                                                                                   \
   ROW(HOST_TR, HOST)                                                                                                   \
   ROW(EPT_POINTER, CONTROL)                                                                                            \
+  ROW(VMREAD_BITMAP, CONTROL)                                                                                          \
+  ROW(VMWRITE_BITMAP, CONTROL)                                                                                         \
   ROW(GUEST_PHYSICAL_ADDRESS, INFORMATION)                                                                             \
   ROW(VMCS_LINK_POINTER, GUEST_MODE)                                                                                   \
   ROW(GUEST_DEBUGCTL, GUEST)                                                                                           \

@@ -74,11 +74,13 @@ settled_alone(struct vcpu *vcpu)
 static enum vmx_error
 enter_until_forwarded(struct vcpu *vcpu)
 {
+  lent_load(vcpu);
   do {
     if (!vm_enter(&vcpu->registers, vcpu->launched))
       return (enum vmx_error)vmread(INSTRUCTION_ERROR);
     vcpu->launched = true;
   } while (settled_alone(vcpu));
+  lent_store(vcpu);
   return 0;
 }
 

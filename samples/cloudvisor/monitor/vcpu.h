@@ -32,6 +32,8 @@ struct vcpu {
   bool launched;   // of the real VMCS
   bool vmm_launched; // as the VMM knows it
   bool entered;    // the guest has run
+  bool shadow;     // a shadow VMCS: the VMM lends it to a guest, and never enters it
+  uint64_t lent_bitmaps[2]; // the monitor's copies of the VMREAD and VMWRITE bitmaps, physical; 0: not needed yet
   struct vm *vm;
   uint64_t visible[FIELD_COUNT]; // what the VMM reads, and what it has written
   uint64_t actual[FIELD_COUNT];  // guest state and exit information as the processor left them
@@ -44,10 +46,17 @@ struct vm *vm_of_root(uint64_t vmm_root);
 void vms_destroy(void);
 struct vm *vm_by_id(unsigned id);
 struct vcpu *vcpu_find(uint64_t vmcs);
-struct vcpu *vcpu_create(uint64_t vmcs);
+struct vcpu *vcpu_create(uint64_t vmcs, bool shadow);
 
 // vcpu.c: runs the guest until an exit that the VMM must see. 0, or the VMX instruction error of a refused entry.
 enum vmx_error vcpu_run(struct vcpu *vcpu, const struct registers *from_vmm);
+
+// lent.c: shadow VMCSs
+bool lending_possible(void);
+bool lend(struct vcpu *vcpu);
+void lent_load(const struct vcpu *vcpu);
+void lent_store(const struct vcpu *vcpu);
+bool lent_link_allowed(uint64_t link);
 
 // controls.c
 enum vmx_error controls_apply(struct vcpu *vcpu);

@@ -57,7 +57,7 @@ vcpu_find(uint64_t vmcs)
 
 // Takes the region away from the VMM and makes it the real VMCS of a new VCPU. NULL: the table is full.
 struct vcpu *
-vcpu_create(uint64_t vmcs)
+vcpu_create(uint64_t vmcs, bool shadow)
 {
   struct vcpu *vcpu = vcpu_find(0);
   if (!vcpu)
@@ -65,10 +65,13 @@ vcpu_create(uint64_t vmcs)
   eptx_set(vmcs, 0);
   page_set_owner(vmcs, 0, OWNER_MONITOR);
   memset(direct(vmcs), 0, PAGE_SIZE);
-  *(uint32_t *)direct(vmcs) = VMX_BASIC_REVISION(rdmsr(MSR_VMX_BASIC));
+  *(uint32_t *)direct(vmcs) = VMX_BASIC_REVISION(rdmsr(MSR_VMX_BASIC)) | (shadow ? SHADOW_VMCS : 0);
   memset(vcpu, 0, sizeof(*vcpu));
   vcpu->vmcs = vmcs;
+  vcpu->shadow = shadow;
   vmclear(vmcs);
+  if (shadow)
+    return vcpu;
   vmptrld(vmcs);
   write_monitor_host_state();
   vmptrld(vmm.vmcs);

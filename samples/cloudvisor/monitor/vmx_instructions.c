@@ -124,11 +124,13 @@ emulate_vmptrld(void)
       fail(VMX_ERROR_VMPTRLD_ADDRESS);
       return;
     }
-    if (*(uint32_t *)direct(region) != VMX_BASIC_REVISION(rdmsr(MSR_VMX_BASIC))) {
+    uint32_t revision = *(uint32_t *)direct(region);
+    bool shadow = revision & SHADOW_VMCS;
+    if ((revision & ~SHADOW_VMCS) != VMX_BASIC_REVISION(rdmsr(MSR_VMX_BASIC)) || (shadow && !lending_possible())) {
       fail(VMX_ERROR_VMPTRLD_REVISION);
       return;
     }
-    vcpu = vcpu_create(region);
+    vcpu = vcpu_create(region, shadow);
   }
   if (!vcpu) {
     fail(VMX_ERROR_VMPTRLD_ADDRESS);
@@ -204,7 +206,7 @@ static void
 emulate_entry(bool resume)
 {
   struct vcpu *vcpu = vmm.current;
-  if (!vcpu) {
+  if (!vcpu || vcpu->shadow) {
     fail_invalid();
     return;
   }
