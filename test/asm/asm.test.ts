@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { MachineConfiguration } from '../../emulator/machine/api';
+import type { DiskConfiguration, MachineConfiguration } from '../../emulator/machine/api';
 import { createMachine } from '../../emulator/machine/machine';
 
 /** scripts/asm-test.mjs and scripts/toolchain.mjs, which have no types */
@@ -10,6 +10,12 @@ interface AsmTools {
   buildAsmTest(name: string, out: string, tool: unknown): string;
   expectedOutput(name: string, elf: string): { judge: string; output: string };
   processorsOf(name: string): number;
+  devicesOf(name: string): Devices;
+  disksOf(devices: Devices): readonly DiskConfiguration[];
+}
+interface Devices {
+  disk: 'ide' | 'virtio' | undefined;
+  iommu: boolean;
 }
 interface Toolchain {
   pickToolchain(): unknown;
@@ -34,9 +40,9 @@ interface Run {
   readonly hash: string;
 }
 
-type Processors = Pick<MachineConfiguration, 'processors' | 'quantum'>;
+type Parts = Pick<MachineConfiguration, 'processors' | 'quantum' | 'disks' | 'iommu'>;
 
-function runHere(elf: string, translator: boolean, processors: Processors): Run {
+function runHere(elf: string, translator: boolean, parts: Parts): Run {
   const kernel = { name: path.basename(elf), bytes: new Uint8Array(readFileSync(elf)) };
   const machine = createMachine({
     memory: 64,
@@ -44,8 +50,8 @@ function runHere(elf: string, translator: boolean, processors: Processors): Run 
     modules: [],
     commandLine: '',
     translator,
-    translatorThreshold: processors.processors === 1 ? LOW_THRESHOLD : LOW_THRESHOLD_WAITING,
-    ...processors,
+    translatorThreshold: parts.processors === 1 ? LOW_THRESHOLD : LOW_THRESHOLD_WAITING,
+    ...parts,
   });
   const bytes: number[] = [];
   machine.onSerial((byte) => bytes.push(byte));
@@ -64,14 +70,16 @@ describe('assembly tests: system behaviour, as QEMU and the manual have it', fun
     tool = (await script<Toolchain>('toolchain.mjs')).pickToolchain();
   });
 
-  const sources = readdirSync(path.resolve('test/asm')).filter((file) => file.endsWith('.S') && file !== 'harness.S');
-  for (const name of sources.map((file) => path.basename(file, '.S'))) {
+  const sources = readdirSync(path.resolve('test/asm')).filter((file) => /\.[Sc]$/.test(file) && file !== 'harness.S');
+  for (const name of sources.map((file) => path.parse(file).name)) {
     it(name, () => {
       const elf = tools.buildAsmTest(name, out, tool);
       const { output: expected } = tools.expectedOutput(name, elf);
       const processors = tools.processorsOf(name);
+      const devices = tools.devicesOf(name);
+      const parts = { disks: tools.disksOf(devices), iommu: devices.iommu };
       for (const quantum of processors > 1 ? QUANTA : [1]) {
-        const runs = [false, true].map((translator) => runHere(elf, translator, { processors, quantum }));
+        const runs = [false, true].map((translator) => runHere(elf, translator, { processors, quantum, ...parts }));
         for (const [index, { output, end }] of runs.entries()) {
           const how = `${index === 1 ? 'translated' : 'interpreted'}, in turns of ${quantum}`;
           assert.equal(output, expected, how);

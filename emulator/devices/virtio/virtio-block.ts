@@ -17,6 +17,9 @@ const enum Request {
   Flush = 4,
   GetId = 8,
 }
+/** Device IDs (4.1.2.1) */
+const TRANSITIONAL_DEVICE = 0x1001;
+const MODERN_DEVICE = 0x1042;
 const OK = 0;
 const IO_ERROR = 1;
 const UNSUPPORTED = 2;
@@ -28,7 +31,10 @@ const CHUNK = 0x10000;
 const REQUEST_TICKS = 500;
 const SECTOR_TICKS = 50;
 
-/** A virtio block device (VIRTIO 1.2, 5.2), transitional: device 1001h. Requests are carried out one after the other. */
+/**
+ * A virtio block device (VIRTIO 1.2, 5.2). Requests are carried out one after the other. Behind an IOMMU it has the
+ * modern interface only: the older one cannot agree on ACCESS_PLATFORM.
+ */
 export class VirtioBlock extends VirtioFunction implements TimedDevice {
   readonly name: string;
   private deadline = Infinity;
@@ -45,8 +51,8 @@ export class VirtioBlock extends VirtioFunction implements TimedDevice {
     super({
       identity: {
         vendor: 0x1af4,
-        device: 0x1001,
-        revision: 0,
+        device: remapped ? MODERN_DEVICE : TRANSITIONAL_DEVICE,
+        revision: remapped ? 1 : 0,
         classCode: 0x010000,
         subsystemVendor: 0x1af4,
         subsystem: 2,
@@ -64,6 +70,7 @@ export class VirtioBlock extends VirtioFunction implements TimedDevice {
         Feature.VERSION_1 |
         (remapped ? Feature.ACCESS_PLATFORM : 0n),
       queueSize: QUEUE_SIZE,
+      legacy: !remapped,
       configuration: configurationOf(volume),
     });
     this.name = `virtio disk ${volume.name}`;

@@ -19,6 +19,8 @@ export interface VirtioOptions {
   readonly ramSize: number;
   readonly features: bigint;
   readonly queueSize: number;
+  /** Transitional: also the interface from before 1.0 */
+  readonly legacy: boolean;
   /** The device's own configuration, read-only */
   readonly configuration: Uint8Array;
 }
@@ -47,7 +49,7 @@ export abstract class VirtioFunction extends PciFunction {
     });
     const at = this.addCapability(MSI_X_CAPABILITY, MSI_X_SIZE);
     this.msiX = new MsiX(this.config, at, 2, MSI_X_BAR, (address, data) => this.sendMessage(address, data));
-    this.addIoBar(LEGACY_BAR, new LegacyPorts(this));
+    if (options.legacy) this.addIoBar(LEGACY_BAR, new LegacyPorts(this));
     this.addMemoryBar(MSI_X_BAR, this.msiX.region);
     this.addMemoryBar(MODERN_BAR, this.modern(), true);
     this.addStructure(Structure.COMMON, Place.COMMON, Common.END);
@@ -88,7 +90,8 @@ export abstract class VirtioFunction extends PciFunction {
   }
 
   private get featuresSuffice(): boolean {
-    const required = Feature.VERSION_1 | (this.options.features & Feature.ACCESS_PLATFORM);
+    // A driver without VERSION_1 is let be (6.2 leaves that to the device); one that ignores the IOMMU would only fail.
+    const required = this.options.features & Feature.ACCESS_PLATFORM;
     return (this.accepted & ~this.options.features) === 0n && (this.accepted & required) === required;
   }
 
