@@ -66,6 +66,8 @@ export interface HeadlessOptions {
 }
 
 const SLICE = 2_000_000;
+/** So many times in a row a timer went off and no processor woke: it is not going to. */
+const MOST_ASLEEP = 100_000;
 
 /** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success (see `exitStatus`). */
 export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
@@ -83,7 +85,10 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   machine.addTaps({ vmEntryFailed: (failure) => write(failedEntryRow(failure, debuggee)) });
   write({ kind: 'boot', ...machine.boot });
   let outcome: Outcome | undefined;
-  while (!outcome && machine.instructions < options.maxInstructions) {
+  let before = -1;
+  for (let asleep = 0; !outcome && machine.instructions < options.maxInstructions && asleep < MOST_ASLEEP;) {
+    asleep = machine.instructions === before ? asleep + 1 : 0;
+    before = machine.instructions;
     const result = debuggee.advance(Math.min(SLICE, options.maxInstructions - machine.instructions));
     if (result.why === 'ended') outcome = result.outcome;
     await options.breathe();
@@ -92,8 +97,17 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   const { instructions } = machine;
   const stateHash = machine.stateHash();
   if (!outcome) {
-    const description = `Stopped after ${instructions} instructions: the limit given by --max-instructions.`;
-    write({ kind: 'end', outcome: 'instruction-limit', description, instructions, stateHash });
+    const limited = machine.instructions >= options.maxInstructions;
+    const description = limited
+      ? `Stopped after ${instructions} instructions: the limit given by --max-instructions.`
+      : `Asleep for ever: timers run, but none of their interrupts reaches a processor (masked, or no way to it).`;
+    write({
+      kind: 'end',
+      outcome: limited ? 'instruction-limit' : 'asleep',
+      description,
+      instructions,
+      stateHash,
+    });
     return options.exitStatus ? NO_QEMU_STATUS : 1;
   }
   const description = describeOutcome(outcome, debuggee).text;

@@ -15,6 +15,13 @@ export function describeOutcome(outcome: Outcome, debuggee: Debuggee): { title: 
       return outcome.code === 0
         ? { title: 'The machine ended: success', text: 'The machine ended with success.' }
         : { title: 'The machine ended: failure', text: `The machine ended with failure code ${outcome.code}.` };
+    case 'reset':
+      return {
+        title: 'Reset',
+        text: `The program reset the machine by ${outcome.cause}. The run ends here: a reset does not start it again.`,
+      };
+    case 'power-off':
+      return { title: 'Powered off', text: 'The program turned the machine off (ACPI S5).' };
     case 'triple-fault':
       return { title: 'Triple fault', text: `Triple fault: ${at(outcome.vcpu)}: ${outcome.description}` };
     case 'halted-forever':
@@ -39,9 +46,20 @@ export const qemuStatusOf = (code: number): number => ((code << 1) | 1) & 0xff;
 export const NO_QEMU_STATUS = 4;
 
 /** What QEMU would end with under -no-reboot, for those who run us in its place. */
-export const exitStatusOf = (outcome: Outcome): number =>
-  outcome.kind === 'exit-port' ? qemuStatusOf(outcome.code) : NO_QEMU_STATUS;
+export function exitStatusOf(outcome: Outcome): number {
+  switch (outcome.kind) {
+    case 'exit-port':
+      return qemuStatusOf(outcome.code);
+    case 'power-off':
+    case 'reset':
+      return 0;
+    default:
+      return NO_QEMU_STATUS;
+  }
+}
 
-/** 0 only for success announced through the exit port. */
-export const exitCodeOf = (outcome: Outcome): number =>
-  outcome.kind === 'exit-port' ? (outcome.code === 0 ? 0 : outcome.code & 0xff || 1) : 1;
+/** 0 only for success announced through the exit port, and for a machine that was turned off. */
+export function exitCodeOf(outcome: Outcome): number {
+  if (outcome.kind === 'exit-port') return outcome.code === 0 ? 0 : outcome.code & 0xff || 1;
+  return outcome.kind === 'power-off' ? 0 : 1;
+}

@@ -15,8 +15,10 @@ const WRITABLE = LEVEL | ENABLED | PERIODIC | MODE_32 | (31n << ROUTE_SHIFT);
 export interface HpetTimerWiring {
   /** Routes that the timer may choose: bits of I/O APIC pins */
   readonly routes: number;
-  /** The wire to a pin of the I/O APIC, or, in legacy replacement, to the IRQ of the device replaced */
-  readonly line: (route: number) => InterruptLine;
+  /** The wire to a pin of the I/O APIC */
+  readonly pin: (number: number) => InterruptLine;
+  /** In legacy replacement: the wire of the device replaced */
+  readonly irq: (number: number) => InterruptLine;
 }
 
 /** One comparator of the HPET. Counter values are 64 bits wide; the main counter is told with each call. */
@@ -68,8 +70,7 @@ export class HpetTimer {
     if (!periodic || this.nextWriteSetsValue)
       this.comparator = ((this.comparator & ~mask) | (value & mask)) & this.wide;
     if (periodic) this.period = ((this.period & ~mask) | (value & mask)) & this.wide;
-    // A 64-bit value comes in two halves: the flag holds for both.
-    if (mask !== MASK_32 || this.configuration & MODE_32) this.nextWriteSetsValue = false;
+    this.nextWriteSetsValue = false;
   }
 
   /** Ticks of the main counter until the next match, counted from a value just passed; Infinity when it interrupts nobody */
@@ -117,7 +118,8 @@ export class HpetTimer {
 
   /** @param legacyRoute negative: the route of the configuration register */
   private line(legacyRoute: number): InterruptLine {
-    return this.wiring.line(legacyRoute < 0 ? Number((this.configuration >> ROUTE_SHIFT) & 31n) : legacyRoute);
+    if (legacyRoute >= 0) return this.wiring.irq(legacyRoute);
+    return this.wiring.pin(Number((this.configuration >> ROUTE_SHIFT) & 31n));
   }
 }
 

@@ -49,11 +49,8 @@ export class Hpet implements MmioRange, Device, TimedDevice {
   private readonly due = new Float64Array(TIMERS).fill(Infinity);
 
   constructor(private readonly wiring: HpetWiring) {
-    const line = (legacy: boolean) => (route: number) => (legacy ? wiring.irq(route) : wiring.pin(route));
-    this.timers = Array.from(
-      { length: TIMERS },
-      () => new HpetTimer({ routes: ROUTES, line: (route) => line(route < 16)(route) }),
-    );
+    const { pin, irq } = wiring;
+    this.timers = Array.from({ length: TIMERS }, () => new HpetTimer({ routes: ROUTES, pin, irq }));
   }
 
   nextDeadline(): number {
@@ -103,7 +100,6 @@ export class Hpet implements MmioRange, Device, TimedDevice {
     this.since = from.f64();
     for (const timer of this.timers) timer.restore(from);
     for (let i = 0; i < TIMERS; i++) this.due[i] = from.f64();
-    this.wiring.legacy((this.configuration & LEGACY) !== 0);
   }
 
   private counterAt(now: number): bigint {

@@ -43,6 +43,8 @@ const INPUT_PORT = 0x80;
 /** Output port: processor reset (low is active), address line 20 */
 const OUTPUT_RESET = 0x01;
 const OUTPUT_A20 = 0x02;
+/** Lines that nothing pulls low */
+const OUTPUT_IDLE = 0xcc;
 const KEYBOARD_ACKNOWLEDGE = 0xfa;
 const KEYBOARD_RESEND = 0xfe;
 const KEYBOARD_TEST_PASSED = 0xaa;
@@ -180,7 +182,7 @@ export class I8042 implements PortRange, Device {
         this.output.push(INPUT_PORT);
         break;
       case Command.ReadOutputPort:
-        this.output.push(OUTPUT_RESET | (this.a20.enabled ? OUTPUT_A20 : 0));
+        this.output.push(OUTPUT_IDLE | OUTPUT_RESET | (this.a20.enabled ? OUTPUT_A20 : 0));
         break;
       default:
         // F0 to FF pulse the output lines whose bits are 0; bit 0 is the reset line.

@@ -47,7 +47,7 @@ export class PitCounter {
 
   private get mode(): Mode {
     const mode = (this.control >>> MODE_SHIFT) & 7;
-    return (mode > 5 ? mode - 4 : mode) as Mode;
+    return mode > 5 ? mode - 4 : mode;
   }
 
   private get access(): number {

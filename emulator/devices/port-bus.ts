@@ -13,13 +13,27 @@ export class PortBus implements PortAccess {
   /** Index into `ranges` plus one, for each port; 0 = unassigned */
   private readonly owner = new Uint8Array(PORTS);
   private readonly ranges: PortRange[] = [];
+  private readonly inner = new Set<PortRange>();
 
   /** @throws Error when a port already belongs to another device: a mistake in the board, not in the guest */
   addRange(range: PortRange): void {
     for (let port = range.first; port < range.first + range.count; port++) {
       const other = this.at(port);
-      if (other) throw new Error(`port 0x${port.toString(16)} belongs to ${other.name} and ${range.name}`);
+      if (other && !this.inner.has(other))
+        throw new Error(`port 0x${port.toString(16)} belongs to ${other.name} and ${range.name}`);
     }
+    this.ranges.push(range);
+    for (let port = range.first; port < range.first + range.count; port++) {
+      if (!this.at(port)) this.owner[port] = this.ranges.length;
+    }
+  }
+
+  /**
+   * A register inside the ports of a device with wider registers, which keeps every access that begins with its own:
+   * reset control (0xcf9) inside CONFIG_ADDRESS (0xcf8).
+   */
+  addInside(range: PortRange): void {
+    this.inner.add(range);
     this.ranges.push(range);
     this.owner.fill(this.ranges.length, range.first, range.first + range.count);
   }

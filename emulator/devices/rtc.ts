@@ -138,7 +138,7 @@ export class Rtc extends BytePorts implements Device, TimedDevice {
       case Register.D:
         break;
       default:
-        if (isTime(this.index)) this.change(() => (this.ram[this.index] = value));
+        if (isTime(this.index)) this.change(() => (this.ram[this.index] = value), true);
         else this.ram[this.index] = value;
     }
     this.drive();
@@ -180,16 +180,23 @@ export class Rtc extends BytePorts implements Device, TimedDevice {
     return this.ram[number] ?? 0;
   }
 
-  /** A change of what the time is or how it runs: the registers hold the time meanwhile. */
-  private change(action: () => void): void {
+  /**
+   * A change of what the time is or how it runs: the registers hold the time meanwhile. Another format alone leaves the
+   * time as it is.
+   */
+  private change(action: () => void, written = false): void {
+    const clock = this.clock();
     const ran = this.runs;
     const divided = this.dividing;
-    if (ran) this.store();
-    const fraction = (this.clock() - this.since) % CLOCK_HZ;
+    const fraction = ran ? (clock - this.since) % CLOCK_HZ : 0;
+    if (ran) {
+      this.seconds = this.now(clock);
+      this.store();
+    }
     action();
     // Out of reset the divider's first second is half a one (MC146818, "Divider Control").
-    this.since = !divided && this.dividing ? this.clock() - CLOCK_HZ / 2 : this.clock() - (ran ? fraction : 0);
-    if (this.runs) this.load();
+    this.since = !divided && this.dividing ? clock - CLOCK_HZ / 2 : clock - fraction;
+    if (this.runs && (written || !ran)) this.load();
   }
 
   /** Time into the registers */
@@ -262,5 +269,15 @@ export class Rtc extends BytePorts implements Device, TimedDevice {
   }
 }
 
-const isTime = (register: number): boolean =>
-  register === Register.Century || (register <= Register.Year && !(register & 1 && register < Register.Weekday));
+/** Time registers; the alarms between them are not. */
+const TIME: ReadonlySet<number> = new Set([
+  Register.Second,
+  Register.Minute,
+  Register.Hour,
+  Register.Weekday,
+  Register.Day,
+  Register.Month,
+  Register.Year,
+  Register.Century,
+]);
+const isTime = (register: number): boolean => TIME.has(register);

@@ -160,6 +160,10 @@ export type RunResult =
 export type Outcome =
   /** Value written to the exit port; success when it is 0 */
   | { readonly kind: 'exit-port'; readonly code: number }
+  /** A program pulled the reset line; `cause` says by which register. The machine is not started again. */
+  | { readonly kind: 'reset'; readonly cause: string }
+  /** ACPI S5 */
+  | { readonly kind: 'power-off' }
   | { readonly kind: 'triple-fault'; readonly vcpu: number; readonly description: string }
   /** HLT with nothing that could ever wake it */
   | { readonly kind: 'halted-forever'; readonly vcpu: number }
@@ -178,6 +182,8 @@ export interface MachineConfiguration {
   readonly commandLine: string;
   /** How `kernel` is loaded; absent or 'auto': by what its headers say */
   readonly boot?: BootProtocol | 'auto';
+  /** What the real-time clock shows at power-on, in seconds since 1970; absent: 1 January 2026 */
+  readonly startTime?: number;
   /** Where an image without headers goes; only for raw images */
   readonly raw?: RawPlace;
   /** How many, 1 to 8; 1 when absent */

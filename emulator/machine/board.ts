@@ -3,13 +3,13 @@ import type { InterruptSource } from '../cpu/processor';
 import type { CpuState } from '../cpu/state';
 import type { Taps } from '../cpu/taps';
 import { ApicBus } from '../devices/apic-bus';
+import { ApicRegister, Delivery } from '../devices/apic-registers';
 import { DebugConsole } from '../devices/debug-console';
 import { StateReader, StateWriter, type Device } from '../devices/device';
 import { ExitPort } from '../devices/exit-port';
 import { FwCfg } from '../devices/fw-cfg';
 import { LocalApic } from '../devices/local-apic';
 import { DirectMessages } from '../devices/message-decoder';
-import { PicPair } from '../devices/pic-8259';
 import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
 import type { MemoryInterface as TpmDevice } from '../devices/tpm/memory-interface';
@@ -17,6 +17,7 @@ import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
 import type { MachineConfiguration } from './api';
+import { Chipset } from './board/chipset';
 import { fwCfgFiles, fwCfgItems } from './board/fw-cfg-items';
 import { RamPort } from './board/ram-port';
 import { createTpm } from './board/tpm';
@@ -25,6 +26,8 @@ import { RunningApic } from './running-apic';
 
 const COM1 = 0x3f8;
 const COM1_IRQ = 4;
+/** 1 January 2026, 0:00 UTC */
+const DEFAULT_START_TIME = Date.UTC(2026, 0, 1) / 1000;
 const DEBUG_CONSOLES = [0xe9, 0x402];
 
 /** What devices tell the machine. */
@@ -33,6 +36,9 @@ export interface BoardEvents {
   /** A byte for the debug console (ports 0xe9 and 0x402) */
   consoleOutput(byte: number): void;
   exit(code: number): void;
+  /** A device pulls the reset line. */
+  reset(cause: string): void;
+  powerOff(): void;
   /** An interrupt or deadline of this vCPU may have changed: it must not run, or sleep, on past it. */
   attention(vcpu: number): void;
   /** A device wrote RAM: code that was decoded from these bytes, within one page, is stale. */
@@ -49,7 +55,7 @@ export interface BoardProcessors {
   cpu(index: number): Cpu;
 }
 
-/** The devices of the PC and their wires: serial port, exit port, interrupt controllers, a local APIC for each vCPU. */
+/** The devices of the PC and their wires: a local APIC for each vCPU, chipset, PCI, serial port, and QEMU's ports for programs. */
 export class Board {
   readonly ports = new PortBus();
   readonly serial: Serial16550;
@@ -59,7 +65,7 @@ export class Board {
   /** What interrupts each vCPU, and the clock of all devices */
   readonly interrupts: readonly InterruptSource[];
   private externalInterrupt = false;
-  /** In the order of saving. The second PIC is before the first: restoring it drives the first one's input. */
+  /** In the order of saving. */
   private readonly devices: readonly Device[];
 
   constructor(
@@ -69,25 +75,28 @@ export class Board {
     taps: Taps,
     private readonly events: BoardEvents,
   ) {
-    const pics = new PicPair({
-      set: (asserted) => {
-        this.externalInterrupt = asserted;
-        this.apics.forEach((apic, vcpu) => {
-          apic.setPin(0, asserted);
-          if (asserted) events.attention(vcpu);
-        });
-      },
-    });
-    this.serial = new Serial16550('COM1', COM1, pics.line(COM1_IRQ), (byte) => events.serialOutput(byte));
     const bus = new ApicBus();
-    this.apics = Array.from({ length: processors.count }, (_, vcpu) => this.localApic(vcpu, bus, pics));
+    const messages = new DirectMessages(bus);
+    const chipset = new Chipset({
+      ports: this.ports,
+      physical,
+      clock: () => processors.cpu(processors.running).clock,
+      intr: { set: (asserted) => this.setExternalInterrupt(asserted) },
+      messages: { send: (source, address, data) => this.pci.messages.send(source, address, data) },
+      ramSize: physical.memory.ramSize,
+      processors: processors.count,
+      startTime: configuration.startTime ?? DEFAULT_START_TIME,
+      reset: (cause) => events.reset(cause),
+      powerOff: () => events.powerOff(),
+    });
+    bus.onEoi((vector) => chipset.ioApic.end(vector));
+    this.serial = new Serial16550('COM1', COM1, chipset.irq(COM1_IRQ), (byte) => events.serialOutput(byte));
+    this.apics = Array.from({ length: processors.count }, (_, vcpu) => this.localApic(vcpu, bus, chipset));
     const ram = new RamPort(physical, (at, size) => events.ramChanged(at, size));
     const fwCfg = new FwCfg(fwCfgItems(configuration, processors.count), fwCfgFiles(configuration), ram);
     for (const range of [
       this.serial,
       new ExitPort((code) => events.exit(code)),
-      pics.primary,
-      pics.secondary,
       fwCfg,
       ...DEBUG_CONSOLES.map((port) => new DebugConsole(port, (byte) => events.consoleOutput(byte))),
     ]) {
@@ -98,8 +107,8 @@ export class Board {
       {
         physical,
         ports: this.ports,
-        irq: (number) => pics.line(number),
-        messages: new DirectMessages(bus),
+        irq: (number) => chipset.irq(number),
+        messages,
         apics: bus,
         clock: () => processors.cpu(processors.running).clock,
         ramChanged: (at, size) => events.ramChanged(at, size),
@@ -109,16 +118,28 @@ export class Board {
     );
     this.tpm = createTpm(configuration, () => processors.cpu(processors.running).clock);
     if (this.tpm) physical.addRange(this.tpm);
-    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [this.pci]));
-    this.devices = [
-      pics.secondary,
-      pics.primary,
-      this.serial,
-      ...this.apics,
-      fwCfg,
-      this.pci,
-      ...(this.tpm ? [this.tpm] : []),
-    ];
+    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [chipset, this.pci]));
+    this.devices = [chipset, this.serial, ...this.apics, fwCfg, this.pci, ...(this.tpm ? [this.tpm] : [])];
+  }
+
+  /**
+   * What firmware has done to the boot processor's APIC before it starts a program: virtual wire mode, in which the
+   * 8259s interrupt through LINT0 (MultiProcessor Specification 1.4, 3.6.2.2) and NMI comes through LINT1.
+   */
+  startAsFirmware(): void {
+    const [boot] = this.apics;
+    boot?.write(BigInt(ApicRegister.SpuriousVector), 4, 0x1ffn);
+    boot?.write(BigInt(ApicRegister.LvtLint0), 4, BigInt(Delivery.ExtInt << 8));
+    boot?.write(BigInt(ApicRegister.LvtLint1), 4, BigInt(Delivery.Nmi << 8));
+  }
+
+  private setExternalInterrupt(asserted: boolean): void {
+    if (asserted === this.externalInterrupt) return;
+    this.externalInterrupt = asserted;
+    this.apics.forEach((apic, vcpu) => {
+      apic.setPin(0, asserted);
+      if (asserted) this.events.attention(vcpu);
+    });
   }
 
   private get runningApic(): LocalApic {
@@ -127,7 +148,7 @@ export class Board {
     return apic;
   }
 
-  private localApic(vcpu: number, bus: ApicBus, pics: PicPair): LocalApic {
+  private localApic(vcpu: number, bus: ApicBus, chipset: Chipset): LocalApic {
     const cpu = (): Cpu => this.processors.cpu(vcpu);
     const state = this.processors.state(vcpu);
     return new LocalApic({
@@ -140,7 +161,7 @@ export class Board {
       init: () => cpu().raiseInit(),
       startUp: (vector) => cpu().raiseStartUp(vector),
       externalPending: () => this.externalInterrupt,
-      externalAcknowledge: () => pics.acknowledge(),
+      externalAcknowledge: () => chipset.pics.acknowledge(),
       attention: () => this.events.attention(vcpu),
     });
   }

@@ -102,6 +102,8 @@ class EmulatedMachine implements Machine {
       consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, running())),
       ramChanged: (at, size) => this.engine.codeWritten(at, size),
       exit: (code) => this.end({ kind: 'exit-port', code }),
+      reset: (cause) => this.end({ kind: 'reset', cause }),
+      powerOff: () => this.end({ kind: 'power-off' }),
       // Devices are reached only by instructions that run alone: the vCPU that runs looks at interrupts after each.
       attention: (vcpu) => this.scheduler.attention(vcpu),
     });
@@ -112,6 +114,7 @@ class EmulatedMachine implements Machine {
       engine = cpu.engine;
       return cpu;
     });
+    this.board.startAsFirmware();
     this.engine = this.processors.current.engine;
     this.engine.translatorEnabled = configuration.translator;
     if (configuration.translatorThreshold !== undefined) this.engine.hotThreshold = configuration.translatorThreshold;

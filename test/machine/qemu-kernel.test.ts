@@ -23,4 +23,33 @@ describe('a kernel made for QEMU -kernel', () => {
     assert.equal(here.stdout, qemu.serial);
     assert.equal(here.status, qemu.status);
   });
+
+  it('finds interrupt controllers, timers, clock and keyboard controller that answer the same', async function () {
+    this.timeout(120_000);
+    const elf = await buildKernel32('board');
+    const qemu = runOnQemu(elf, []);
+    assert.equal(qemu.status, 1, qemu.serial);
+    assert.match(qemu.serial, /acpi timer agrees[^]*alarm at 20 00 01 01 00 00[^]*hpet 8086a201/);
+    const here = spawnSync(process.execPath, [CLI, 'run', elf, '--serial'], { encoding: 'latin1' });
+    assert.equal(here.stdout, qemu.serial);
+    assert.equal(here.status, 0);
+  });
+
+  it('ends the machine by ACPI and by every reset line, with the same status', async function () {
+    this.timeout(120_000);
+    const elf = await buildKernel32('endings');
+    for (const [way, outcome, code] of [
+      ['o', 'power-off', 0],
+      ['k', 'reset', 1],
+      ['c', 'reset', 1],
+      ['a', 'reset', 1],
+    ] as const) {
+      assert.equal(runOnQemu(elf, ['-append', way]).status, 0, way);
+      const args = [CLI, 'run', elf, '--append', way, '--json'];
+      const here = spawnSync(process.execPath, args, { encoding: 'utf8' });
+      const end = JSON.parse(here.stdout.trim().split('\n').pop() ?? '') as { outcome: string };
+      assert.deepEqual([end.outcome, here.status], [outcome, code], way);
+      assert.equal(spawnSync(process.execPath, [...args, '--exit-status']).status, 0, way);
+    }
+  });
 });
