@@ -19,8 +19,8 @@ const SHADOW_MOV_SS = 2;
 const SHADOW = SHADOW_STI | SHADOW_MOV_SS;
 const NMI_BLOCKED = 8;
 const INTERRUPT_FLAG = Number(Rflags.IF);
-/** B0 to B3 and BS, with bit 12 "enabled breakpoint" left to VT-x */
-const DEBUG_TRAPS = 0x400f;
+/** B0 to B3, BS and BT, with bit 12 "enabled breakpoint" left to VT-x */
+const DEBUG_TRAPS = 0xc00f;
 const TRAP_FLAG = Number(Rflags.TF);
 const RESUME_FLAG = Number(Rflags.RF);
 const ACTIVE = 0;

@@ -24,6 +24,7 @@ import {
   type InterruptSource,
   type PortAccess,
   type Processor,
+  type TaskSwitch,
   type Virtualization,
 } from './processor';
 import { initState, resetState } from './reset';
@@ -31,6 +32,7 @@ import { SlowPath } from './slow-path';
 import { raiseInit, raiseStartUp } from './start-up';
 import { CpuState } from './state';
 import type { Taps } from './taps';
+import { switchTask } from './task-switch';
 import { Translation } from './translation';
 
 /** Why `Cpu.run` returned. The processor is between two instructions. */
@@ -228,10 +230,8 @@ export class Cpu implements Processor {
     if (this.exits(insn)) throw this.exitObject;
   }
 
-  taskSwitch(selector: number, source: 0 | 1 | 2 | 3): never {
-    if (this.virtualization.nonRoot && this.virtualization.taskSwitch(selector, source) === ExitKind.Taken)
-      throw this.exitObject;
-    throw this.unsupported(`a hardware task switch to selector 0x${selector.toString(16)}`);
+  taskSwitch(request: TaskSwitch): void {
+    switchTask(this, request);
   }
 
   contextChanged(): void {

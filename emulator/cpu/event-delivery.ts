@@ -101,6 +101,18 @@ interface Gate {
 function deliverThroughGate(cpu: Processor, event: Event): void {
   const external = bySoftware(event.type) ? 0 : EXTERNAL;
   const gate = readGate(cpu, event, external);
+  if (gate.type === GATE_TASK) {
+    const { returnRip, errorCode } = event;
+    cpu.taskSwitch({
+      selector: gate.selector,
+      source: 3,
+      returnRip,
+      flags: savedFlags(cpu, event),
+      errorCode,
+      external,
+    });
+    return;
+  }
   if (isNull(gate.selector)) throw cpu.fault(Vector.GP, external);
   const code = readDescriptor(cpu, gate.selector, Vector.GP, external);
   const error = errorOf(gate.selector, external);
@@ -130,7 +142,6 @@ function readGate(cpu: Processor, { vector, type }: Event, external: number): Ga
   if (bySoftware(type) && ((rights >>> 5) & 3) < cpu.cpl) throw cpu.fault(Vector.GP, error);
   if ((rights & 0x80) === 0) throw cpu.fault(Vector.NP, error);
   const selector = Number((low >> 16n) & 0xffffn);
-  if (gateType === GATE_TASK) cpu.taskSwitch(selector, 3);
   const wide = gateType >= GATE_INTERRUPT;
   return {
     type: gateType,

@@ -66,15 +66,22 @@ interface CallGate {
   readonly parameters: number;
 }
 
-/** Follows a call gate, or raises; TSS and task gates ask for a task switch (SDM vol. 3, 5.8.3 and 5.8.4). */
-function throughGate(cpu: Processor, selector: number, gate: Descriptor, source: 0 | 2): CallGate {
+/**
+ * Follows a call gate, or raises; undefined after the task switch that a TSS or a task gate asks for (SDM vol. 3, 5.8.3,
+ * 5.8.4 and 8.3).
+ */
+function throughGate(cpu: Processor, selector: number, gate: Descriptor, source: 0 | 2): CallGate | undefined {
   const error = errorOf(selector);
   const type = gate.codeOrData ? -1 : gate.type;
   const task = type === TASK_GATE || type === TSS_AVAILABLE || type === TSS_AVAILABLE_16;
   const known = type === CALL_GATE || (!cpu.longMode && (type === CALL_GATE_16 || task));
   if (!known || gate.dpl < cpu.cpl || rplOf(selector) > gate.dpl) throw cpu.fault(Vector.GP, error);
   if (!gate.present) throw cpu.fault(Vector.NP, error);
-  if (task) cpu.taskSwitch(type === TASK_GATE ? Number((gate.raw >> 16n) & 0xffffn) : selector, source);
+  if (task) {
+    const target = type === TASK_GATE ? Number((gate.raw >> 16n) & 0xffffn) : selector;
+    cpu.taskSwitch({ selector: target, source, returnRip: cpu.nextRip, flags: cpu.state.rflags, external: 0 });
+    return undefined;
+  }
   let offset = gate.raw & 0xffffn;
   if (type === CALL_GATE) offset |= (gate.raw >> 32n) & 0xffff0000n;
   if (cpu.longMode) offset |= (upperHalf(cpu, gate) & 0xffffffffn) << 32n;
@@ -108,7 +115,9 @@ export function jumpFar(cpu: Processor, selector: number, offset: bigint): void 
       checkTarget(cpu, offset, descriptor.limit, entersLong(cpu, descriptor));
       loadCode(cpu, descriptor, cpu.cpl, offset);
     } else {
-      const { code, offset: rip } = throughGate(cpu, selector, descriptor, 2);
+      const gate = throughGate(cpu, selector, descriptor, 2);
+      if (!gate) return;
+      const { code, offset: rip } = gate;
       if (!isConforming(code) && code.dpl !== cpu.cpl) throw cpu.fault(Vector.GP, errorOf(code.selector));
       checkTarget(cpu, rip, code.limit, entersLong(cpu, code));
       loadCode(cpu, code, cpu.cpl, rip);
@@ -135,6 +144,7 @@ export function callFar(cpu: Processor, selector: number, offset: bigint, size: 
       loadCode(cpu, descriptor, cpu.cpl, offset);
     } else {
       const gate = throughGate(cpu, selector, descriptor, 0);
+      if (!gate) return;
       checkTarget(cpu, gate.offset, gate.code.limit, entersLong(cpu, gate.code));
       if (!isConforming(gate.code) && gate.code.dpl < cpu.cpl) callInner(cpu, gate);
       else {

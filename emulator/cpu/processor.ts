@@ -76,10 +76,10 @@ export interface Processor {
    */
   inject(event: InjectedEvent): void;
   /**
-   * An instruction or gate asks for a task switch (source: 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT). In non-root
-   * it exits; elsewhere hardware task switching does not exist here. Never returns: throws.
+   * An instruction or gate asks for a task switch. In non-root operation it exits, after the checks of the new TSS; else it
+   * is done when this returns, with `nextRip` the new task's.
    */
-  taskSwitch(selector: number, source: 0 | 1 | 2 | 3): never;
+  taskSwitch(request: TaskSwitch): void;
   /** Makes the error that ends `run` with `unsupported`: something the processor does not implement. */
   unsupported(description: string): Error;
   /** INIT: sets the state of SDM vol. 3, table "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT". */
@@ -88,6 +88,20 @@ export interface Processor {
   vmxAbort(code: number): void;
   /** Ends `run` at the next instruction boundary. */
   requestStop(): void;
+}
+
+export interface TaskSwitch {
+  /** Of the new task-state segment */
+  readonly selector: number;
+  /** 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT */
+  readonly source: 0 | 1 | 2 | 3;
+  /** What the old task keeps as its EIP and EFLAGS */
+  readonly returnRip: bigint;
+  readonly flags: bigint;
+  /** Goes on the new task's stack */
+  readonly errorCode?: number | undefined;
+  /** 1 when error codes must tell that the event came from outside the program */
+  readonly external: number;
 }
 
 export interface InjectedEvent {

@@ -217,14 +217,6 @@ describe('event delivery in protected mode', () => {
     assert.equal(b.cpu.state.gpr(RSP), STACK - 6n);
     assert.equal(b.cpu.state.rip, 0x7777n);
   });
-
-  it('ends the run at a task gate, which is not implemented, and says so', () => {
-    const b = new Bench().protectedMode();
-    b.gate32(6, 0n, { rights: 0x85, selector: 0x28 });
-    const result = b.run(UD);
-    assert.equal(result.why, 'unsupported');
-    assert.match(result.why === 'unsupported' ? result.description : '', /task switch.*0x28.*0x8000/);
-  });
 });
 
 describe('event delivery in real mode', () => {

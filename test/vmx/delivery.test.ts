@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Pin, Primary } from '../../emulator/arch/controls';
+import { Entry, Pin, Primary, Secondary } from '../../emulator/arch/controls';
 import { ExitReason } from '../../emulator/arch/exit-reasons';
 import { Vector } from '../../emulator/arch/exceptions';
 import { interruptionInformation, InterruptionType } from '../../emulator/arch/interruption';
@@ -244,5 +244,94 @@ describe('priority of VM exits over faults (SDM vol. 3, 26.1.1 and 26.1.3)', () 
     assert.equal(information(denied.bench), 0x8000_0b0dn);
     assert.equal(port((bench) => bench.or('GUEST_RFLAGS', 0x3000)).enter(), ExitReason.IO_INSTRUCTION);
     assert.equal(denied.bench.state.get32(State.ACTIVITY), 0);
+  });
+});
+
+describe('task switches of a guest (SDM vol. 3, 26.4.2)', () => {
+  const NEW_TSS = 0x8_8000n;
+  const SELECTOR = 0x28n;
+  const available = (rights: bigint, limit = 0x67n): bigint =>
+    limit | ((NEW_TSS & 0xffffffn) << 16n) | (rights << 40n) | ((NEW_TSS >> 24n) << 56n);
+
+  /** A 32-bit guest whose GDT has a TSS at SELECTOR and whose IDT has 32-bit gates to HLT. */
+  function guest(code: readonly number[], descriptor: bigint, prepare: (bench: VmxBench) => void = () => undefined) {
+    return new GuestBench(code, (bench) => {
+      makeUnpaged(bench);
+      bench.write64(0x5_0000n + 8n, 0x00cf_9b00_0000_ffffn);
+      bench.write64(0x5_0000n + SELECTOR, descriptor);
+      bench.set('EXCEPTION_BITMAP', ALL);
+      prepare(bench);
+    });
+  }
+
+  function makeUnpaged(bench: VmxBench): void {
+    enableEpt(bench, Secondary.UNRESTRICTED_GUEST);
+    const pdpt = 0xa_0000n;
+    bench.write64(EPT_ROOT, pdpt | 7n);
+    bench.write64(pdpt, 0xb7n);
+    bench.clear('ENTRY_CONTROLS', Entry.IA32E_MODE_GUEST);
+    bench.clear('GUEST_CR0', 1n << 31n);
+    bench.set('GUEST_CS_ACCESS_RIGHTS', 0xc09b);
+  }
+
+  const JMP = [0xea, 0, 0, 0, 0, Number(SELECTOR), 0];
+  const CALL = [0x9a, 0, 0, 0, 0, Number(SELECTOR), 0];
+
+  it('JMP and CALL: selector, source, length', () => {
+    for (const [code, source] of [
+      [CALL, 0n],
+      [JMP, 2n],
+    ] as const) {
+      const g = guest(code, available(0x89n));
+      assert.equal(g.enter(), ExitReason.TASK_SWITCH);
+      assert.equal(g.bench.get('EXIT_QUALIFICATION'), SELECTOR | (source << 30n));
+      assert.equal(g.bench.get('EXIT_INSTRUCTION_LENGTH'), 7n);
+      assert.equal(g.bench.get('GUEST_RIP'), CODE);
+      assert.equal(g.bench.read64(0x5_0000n + SELECTOR), available(0x89n), 'not busy');
+    }
+  });
+
+  it('IRET with NT: the link of the current TSS, which must be busy', () => {
+    const nested = (descriptor: bigint) =>
+      guest([0xcf], descriptor, (bench) => {
+        bench.or('GUEST_RFLAGS', 0x4000);
+        bench.set('GUEST_TR_BASE', 0x8_9000);
+        bench.write64(0x8_9000n, SELECTOR);
+      });
+    const g = nested(available(0x8bn));
+    assert.equal(g.enter(), ExitReason.TASK_SWITCH);
+    assert.equal(g.bench.get('EXIT_QUALIFICATION'), SELECTOR | (1n << 30n));
+    const fault = nested(available(0x89n));
+    assert.equal(fault.enter(), ExitReason.EXCEPTION_OR_NMI);
+    assert.equal(information(fault.bench), 0x8000_0b0an);
+    assert.equal(fault.bench.get('EXIT_INTERRUPTION_ERROR_CODE'), SELECTOR);
+  });
+
+  it('a task gate in the IDT: the event that was being delivered', () => {
+    const gate = (vector: bigint, code: readonly number[]) =>
+      guest(code, available(0x89n), (bench) => {
+        bench.set('EXCEPTION_BITMAP', 0);
+        bench.write64(IDT + vector * 8n, (SELECTOR << 16n) | (0x85n << 40n));
+      });
+    const software = gate(0x40n, [0xcd, 0x40]);
+    assert.equal(software.enter(), ExitReason.TASK_SWITCH);
+    assert.equal(software.bench.get('EXIT_QUALIFICATION'), SELECTOR | (3n << 30n));
+    assert.equal(software.bench.get('IDT_VECTORING_INFORMATION'), 0x8000_0440n);
+    assert.equal(software.bench.get('EXIT_INSTRUCTION_LENGTH'), 2n);
+    const fault = gate(6n, [0x0f, 0x0b]);
+    assert.equal(fault.enter(), ExitReason.TASK_SWITCH);
+    assert.equal(fault.bench.get('IDT_VECTORING_INFORMATION'), 0x8000_0306n);
+  });
+
+  it('what is wrong with the new TSS faults before a VM exit', () => {
+    for (const [descriptor, vector] of [
+      [available(0x8bn), Vector.GP],
+      [available(0x09n), Vector.NP],
+      [available(0x89n, 0x66n), Vector.TS],
+    ] as const) {
+      const g = guest(JMP, descriptor);
+      assert.equal(g.enter(), ExitReason.EXCEPTION_OR_NMI);
+      assert.equal(information(g.bench), BigInt(0x8000_0b00 + vector));
+    }
   });
 });

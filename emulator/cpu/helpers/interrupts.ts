@@ -68,7 +68,9 @@ const iret: Helper = (cpu, insn) => {
   const nested = !cpu.realMode && !cpu.virtual8086 && (state.rflags & Rflags.NT) !== 0n;
   if (nested) {
     if (cpu.longMode) throw cpu.fault(Vector.GP, 0);
-    cpu.taskSwitch(previousTask(cpu), 1);
+    const selector = previousTask(cpu);
+    cpu.taskSwitch({ selector, source: 1, returnRip: cpu.nextRip, flags: state.rflags, external: 0 });
+    return;
   }
   const stack = StackPointer.current(cpu);
   const rip = stack.pop(size);
