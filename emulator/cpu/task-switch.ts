@@ -143,8 +143,7 @@ function leaveTask(cpu: Processor, { source, returnRip, flags }: TaskSwitch, nes
   save(layout.ip, returnRip);
   save(layout.flags, source === TaskSwitchSource.IRET ? flags & ~Rflags.NT : flags);
   for (let i = 0; i < 8; i++) save(layout.registers + i * size, state.gpr(i));
-  for (let i = 0; i < layout.segmentCount; i++)
-    save(layout.segments + i * size, BigInt(state.segmentSelector(i as Segment)));
+  for (let i = 0; i < layout.segmentCount; i++) save(layout.segments + i * size, BigInt(state.segmentSelector(i)));
 }
 
 function setBusy(cpu: Processor, descriptor: bigint, busy: boolean): void {
@@ -164,7 +163,7 @@ function enterTask(cpu: Processor, image: TaskImage, nested: boolean, layout: Ta
   state.rip = image.ip;
   cpu.nextRip = image.ip;
   const level = flags & Rflags.VM ? 3 : rplOf(image.selectors[Segment.CS] ?? 0);
-  image.selectors.forEach((selector, segment) => state.setSegment(segment as Segment, reference(selector, level)));
+  image.selectors.forEach((selector, segment) => state.setSegment(segment, reference(selector, level)));
   state.setSegment(Segment.LDTR, { selector: image.ldt, access: AccessRights.UNUSABLE, limit: 0, base: 0n });
   if (layout.size === 4 && state.cr0 & Cr0.PG) writeCr3(cpu, image.cr3);
   cpu.contextChanged();
