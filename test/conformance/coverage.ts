@@ -80,6 +80,5 @@ export function coverageRows(rows: readonly ConformanceRow[]): ConformanceRow[] 
 export const ELSEWHERE: Readonly<Record<string, string>> = {
   'exit.INIT_SIGNAL': 'test/vmx/vm-exit.test.ts',
   'exit.SIPI': 'test/vmx',
-  'exit.TASK_SWITCH': 'test/vmx/vm-exit.test.ts',
   'control.primary.ACTIVATE_SECONDARY_CONTROLS': 'every case with a secondary control',
 };
