@@ -4,26 +4,22 @@ import type { InterruptSource, LocalApicAccess } from '../cpu/processor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import type { MmioRange } from '../memory/bus';
 import { AcceptedInterrupts } from './accepted-interrupts';
-import { BROADCAST, type ApicBus, type ApicMessage } from './apic-bus';
+import type { ApicBus, ApicMessage } from './apic-bus';
 import { ApicErrors } from './apic-errors';
 import { ApicIdentity, ApicMode } from './apic-identity';
 import {
-  APIC_VERSION,
   ApicRegister,
   Delivery,
   ESR_ILLEGAL_REGISTER,
   ESR_RECEIVE_ILLEGAL_VECTOR,
   ESR_SEND_ILLEGAL_VECTOR,
-  LVT_MASKED,
   LVT_VECTOR,
-  LVT_WRITABLE,
-  Shorthand,
-  SOFTWARE_ENABLE,
-  SPURIOUS_WRITABLE,
   SUPPRESS_EOI_BROADCAST,
 } from './apic-registers';
+import { ApicRegisterFile } from './apic-register-file';
 import { ApicTimer } from './apic-timer';
 import type { Device, StateReader, StateWriter } from './device';
+import { InterprocessorCommand, selfIpi } from './interprocessor-command';
 import { LocalVectors, type LocalPin } from './local-vectors';
 
 const BASE_X2APIC = 0x400n;
@@ -63,9 +59,8 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
   private readonly identity: ApicIdentity;
   private readonly vectors: LocalVectors;
   private readonly errors = new ApicErrors();
-  private spurious = 0xff;
-  private commandLow = 0;
-  private commandHigh = 0;
+  private readonly command = new InterprocessorCommand();
+  private readonly registers: ApicRegisterFile;
   /** An I/O APIC sent ExtINT: the 8259 has a vector to be acknowledged. */
   private externalRequested = false;
 
@@ -75,6 +70,14 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     this.vectors = new LocalVectors({
       fixed: (vector, levelTriggered) => this.accept(vector, levelTriggered),
       event: (delivery) => this.signal(delivery, 0),
+    });
+    const { accepted, identity, vectors, errors, timer, command } = this;
+    const parts = { accepted, identity, vectors, errors, timer, command };
+    this.registers = new ApicRegisterFile(parts, {
+      endOfInterrupt: () => this.endOfInterrupt(),
+      sendCommand: () => this.send(this.command.message(this.mode === ApicMode.X2Apic)),
+      sendToSelf: (vector) => this.send(selfIpi(vector)),
+      illegalRegister: () => this.error(ESR_ILLEGAL_REGISTER),
     });
     this.reset();
     wiring.bus.attach(this);
@@ -113,7 +116,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
 
   read(offset: bigint, size: number): bigint {
     const at = Number(offset);
-    const value = BigInt(this.readRegister(at & ~15)) >> BigInt((at & 15) * 8);
+    const value = BigInt(this.registers.read(at & ~15, this.mode)) >> BigInt((at & 15) * 8);
     return BigInt.asUintN(size * 8, value);
   }
 
@@ -121,7 +124,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
   write(offset: bigint, size: number, value: bigint): void {
     const at = Number(offset);
     if (size !== 4 || at & 15) return;
-    this.writeRegister(at, Number(value));
+    this.registers.write(at, Number(value), this.mode);
     this.wiring.attention();
   }
 
@@ -131,8 +134,8 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     const row = x2ApicMsr(index);
     if (this.mode !== ApicMode.X2Apic || !row || row.access === 'write-only') return undefined;
     const at = apicOffsetOfMsr(index);
-    const value = BigInt(this.readRegister(at));
-    return at === (ApicRegister.CommandLow as number) ? value | (BigInt(this.commandHigh) << 32n) : value;
+    const value = BigInt(this.registers.read(at, ApicMode.X2Apic));
+    return at === (ApicRegister.CommandLow as number) ? value | (BigInt(this.command.high) << 32n) : value;
   }
 
   /** False, with nothing changed: #GP. */
@@ -140,124 +143,10 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     const row = x2ApicMsr(index);
     if (this.mode !== ApicMode.X2Apic || !row || row.access === 'read-only' || value & ~row.writable) return false;
     const at = apicOffsetOfMsr(index);
-    if (at === (ApicRegister.CommandLow as number)) this.commandHigh = Number(value >> 32n);
-    this.writeRegister(at, Number(value & 0xffffffffn));
+    if (at === (ApicRegister.CommandLow as number)) this.command.setX2ApicDestination(Number(value >> 32n));
+    this.registers.write(at, Number(value & 0xffffffffn), ApicMode.X2Apic);
     this.wiring.attention();
     return true;
-  }
-
-  private readRegister(at: number): number {
-    if (at >= (ApicRegister.InService as number) && at < (ApicRegister.ErrorStatus as number)) {
-      const { inService, levelTriggered, requests } = this.accepted;
-      const set =
-        at < (ApicRegister.TriggerMode as number)
-          ? inService
-          : at < (ApicRegister.InterruptRequest as number)
-            ? levelTriggered
-            : requests;
-      return set.word((at >>> 4) & 7);
-    }
-    switch (at as ApicRegister) {
-      case ApicRegister.Id:
-        return this.identity.register(this.mode);
-      case ApicRegister.Version:
-        return APIC_VERSION;
-      case ApicRegister.TaskPriority:
-        return this.accepted.taskPriority;
-      case ApicRegister.ProcessorPriority:
-        return this.accepted.processorPriority;
-      case ApicRegister.ArbitrationPriority:
-      case ApicRegister.RemoteRead:
-      case ApicRegister.EndOfInterrupt:
-        return 0;
-      case ApicRegister.LogicalDestination:
-        return this.identity.logicalDestination(this.mode);
-      case ApicRegister.DestinationFormat:
-        return this.identity.destinationFormat;
-      case ApicRegister.SpuriousVector:
-        return this.spurious;
-      case ApicRegister.ErrorStatus:
-        return this.errors.value;
-      case ApicRegister.CommandLow:
-        return this.commandLow;
-      case ApicRegister.CommandHigh:
-        return this.commandHigh;
-      case ApicRegister.LvtTimer:
-        return this.timer.lvt;
-      case ApicRegister.InitialCount:
-        return this.timer.initialCount;
-      case ApicRegister.CurrentCount:
-        return this.timer.currentCount();
-      case ApicRegister.DivideConfiguration:
-        return this.timer.getDivide();
-      default:
-        if (this.vectors.has(at)) return this.vectors.get(at);
-        this.error(ESR_ILLEGAL_REGISTER);
-        return 0;
-    }
-  }
-
-  private writeRegister(at: number, value: number): void {
-    switch (at as ApicRegister) {
-      case ApicRegister.TaskPriority:
-        this.accepted.taskPriority = value & 0xff;
-        return;
-      case ApicRegister.EndOfInterrupt:
-        this.endOfInterrupt();
-        return;
-      case ApicRegister.LogicalDestination:
-        this.identity.setLogicalDestination(value);
-        return;
-      case ApicRegister.DestinationFormat:
-        this.identity.destinationFormat = value;
-        return;
-      case ApicRegister.SpuriousVector:
-        this.spurious = value & SPURIOUS_WRITABLE;
-        if (!(value & SOFTWARE_ENABLE)) this.maskAll();
-        return;
-      case ApicRegister.ErrorStatus:
-        this.errors.latch();
-        return;
-      case ApicRegister.CommandLow:
-        this.commandLow = value & 0xccfff;
-        this.sendCommand();
-        return;
-      case ApicRegister.CommandHigh:
-        this.commandHigh = (value & 0xff000000) >>> 0;
-        return;
-      case ApicRegister.LvtTimer:
-        this.timer.setLvt(this.lvtValue(value) & (LVT_WRITABLE[at] ?? 0));
-        return;
-      case ApicRegister.InitialCount:
-        this.timer.setInitialCount(value);
-        return;
-      case ApicRegister.DivideConfiguration:
-        this.timer.setDivide(value);
-        return;
-      case ApicRegister.Id:
-      case ApicRegister.Version:
-      case ApicRegister.ProcessorPriority:
-      case ApicRegister.ArbitrationPriority:
-      case ApicRegister.RemoteRead:
-      case ApicRegister.CurrentCount:
-        return; // Read-only here
-      default:
-        if (this.vectors.has(at)) this.vectors.set(at, this.lvtValue(value));
-        else if (at === (ApicRegister.SelfIpi as number) && this.mode === ApicMode.X2Apic)
-          this.sendToSelf(value & 0xff);
-        else if (at < (ApicRegister.InService as number) || at >= (ApicRegister.ErrorStatus as number))
-          this.error(ESR_ILLEGAL_REGISTER);
-    }
-  }
-
-  /** While the APIC is disabled by software, mask bits stay set (11.4.7.2). */
-  private lvtValue(value: number): number {
-    return this.spurious & SOFTWARE_ENABLE ? value : value | LVT_MASKED;
-  }
-
-  private maskAll(): void {
-    this.timer.setLvt(this.timer.lvt | LVT_MASKED);
-    this.vectors.maskAll();
   }
 
   // --- Acceptance and delivery (11.8) ---
@@ -279,7 +168,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
 
   acknowledge(): number {
     if (this.accepted.deliverable >= 0 && this.mode !== ApicMode.Disabled) return this.accepted.acknowledge();
-    if (!this.externalWanted()) return this.spurious & LVT_VECTOR;
+    if (!this.externalWanted()) return this.registers.spurious & LVT_VECTOR;
     this.externalRequested = false;
     return this.wiring.externalAcknowledge();
   }
@@ -295,7 +184,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     const vector = this.accepted.end();
     if (vector < 0 || !this.accepted.levelTriggered.has(vector)) return;
     this.vectors.end(vector);
-    if (!(this.spurious & SUPPRESS_EOI_BROADCAST)) this.wiring.bus.eoi(vector);
+    if (!(this.registers.spurious & SUPPRESS_EOI_BROADCAST)) this.wiring.bus.eoi(vector);
   }
 
   get taskPriority(): number {
@@ -334,37 +223,10 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
 
   // --- Interprocessor interrupts (11.6) ---
 
-  private sendCommand(): void {
-    const vector = this.commandLow & LVT_VECTOR;
-    const delivery = (this.commandLow >>> 8) & 7;
-    if (delivery <= (Delivery.LowestPriority as number) && vector < FIRST_VECTOR) {
-      this.error(ESR_SEND_ILLEGAL_VECTOR);
-      return;
-    }
-    const logical = (this.commandLow & 0x800) !== 0;
-    const x2apic = this.mode === ApicMode.X2Apic;
-    const destination = x2apic ? this.commandHigh : this.commandHigh >>> 24;
-    this.wiring.bus.send(this, {
-      vector,
-      delivery,
-      logical,
-      // Level and trigger mode mean something only for "INIT level de-assert": every IPI is edge-triggered (11.6.1).
-      assert: (this.commandLow & 0xc000) !== 0x8000,
-      levelTriggered: false,
-      shorthand: (this.commandLow >>> 18) & 3,
-      destination: !x2apic && !logical && destination === 0xff ? BROADCAST : destination,
-    });
-  }
-
-  /** SELF IPI (11.12.11): as a fixed, edge-triggered IPI with the shorthand "self" */
-  private sendToSelf(vector: number): void {
-    if (vector < FIRST_VECTOR) {
-      this.error(ESR_SEND_ILLEGAL_VECTOR);
-      return;
-    }
-    this.wiring.bus.send(this, {
-      vector, delivery: Delivery.Fixed, logical: false, assert: true, levelTriggered: false, shorthand: Shorthand.Self, destination: 0,
-    }); // prettier-ignore
+  /** @param message undefined: the vector is illegal */
+  private send(message: ApicMessage | undefined): void {
+    if (message) this.wiring.bus.send(this, message);
+    else this.error(ESR_SEND_ILLEGAL_VECTOR);
   }
 
   /** True when the destination of a message names this APIC (11.6.2). */
@@ -374,7 +236,7 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
 
   /** Fixed and lowest-priority interrupts are accepted only while software has enabled the APIC (11.4.7.2). */
   get acceptsFixed(): boolean {
-    return (this.spurious & SOFTWARE_ENABLE) !== 0 && this.mode !== ApicMode.Disabled;
+    return this.registers.softwareEnabled && this.mode !== ApicMode.Disabled;
   }
 
   get arbitrationPriority(): number {
@@ -434,8 +296,8 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     this.identity.reset();
     this.vectors.reset();
     this.errors.reset();
-    this.spurious = 0xff;
-    this.commandLow = this.commandHigh = 0;
+    this.command.reset();
+    this.registers.reset();
     this.externalRequested = false;
   }
 
@@ -444,9 +306,8 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     this.identity.save(out);
     this.vectors.save(out);
     this.errors.save(out);
-    out.u32(this.spurious);
-    out.u32(this.commandLow);
-    out.u32(this.commandHigh);
+    this.command.save(out);
+    out.u32(this.registers.spurious);
     out.u8(this.externalRequested ? 1 : 0);
     this.timer.save(out);
   }
@@ -456,9 +317,8 @@ export class LocalApic implements MmioRange, InterruptSource, LocalApicAccess, D
     this.identity.restore(from);
     this.vectors.restore(from);
     this.errors.restore(from);
-    this.spurious = from.u32();
-    this.commandLow = from.u32();
-    this.commandHigh = from.u32();
+    this.command.restore(from);
+    this.registers.spurious = from.u32();
     this.externalRequested = from.u8() !== 0;
     this.timer.restore(from);
   }
