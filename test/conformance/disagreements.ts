@@ -37,6 +37,14 @@ export const DISAGREEMENTS: Readonly<Record<string, string>> = {
     '28.3.3: RF is saved as the delivery of the fault would push it, as 1; Bochs saves 0',
   'a virtual interrupt wakes a guest from HLT':
     '30.2.2: virtual-interrupt delivery ends the HLT state; in Bochs the guest stays halted',
+  'IA32_APIC_BASE goes to x2APIC mode, where directions and reserved bits count':
+    '11.12.10.2: the LDR is derived from the x2APIC ID, 1 for ID 0; Bochs has 0',
+  'a disabled APIC is enabled again as xAPIC only':
+    '11.4.3: a disabled local APIC may be enabled again; Bochs ignores IA32_APIC_BASE from then on',
+  "a page table of the guest's on the page: a guest-physical access exits":
+    'table 28-6: access type 15 for a guest-physical access; Bochs reports a read by linear address',
+  'read-modify-write is a read and a write; an exit of its read says "write"':
+    '28.2.1: bit 12 is what bit 1 of a page fault would be, and that of a read-modify-write is 1; Bochs gives 0',
   'a fetch from it exits': '30.4.6.2: a VM exit with access type 2; Bochs ends itself here',
   'VMCALL in root operation: error 1': '31.3: VMfailValid 1 without the dual-monitor treatment; Bochs would end itself',
 };

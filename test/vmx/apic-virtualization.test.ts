@@ -130,7 +130,9 @@ describe('APIC-access page (SDM vol. 3, 30.4)', () => {
     guest.bench.write32(at(0x80), 0x55555555);
     assert.equal(guest.enter(), ExitReason.VMCALL);
     assert.equal(rax(guest), 0x12345678);
-    assert.deepEqual(exitOf(Code.loadByte(at(0x81)), ACCESSES), passes);
+    assert.deepEqual(exitOf(Code.loadByte(at(0x80)), ACCESSES), passes);
+    assert.deepEqual(exitOf(Code.loadByte(at(0x81)), ACCESSES), exits(0x81, 0), 'not its offset');
+    assert.deepEqual(exitOf(Code.loadByte(at(0x81)), REGISTERS), passes);
     assert.deepEqual(exitOf(Code.load(at(0x20)), ACCESSES), exits(0x20, 0));
     assert.deepEqual(exitOf(Code.load(at(0x81)), ACCESSES), exits(0x81, 0), 'leaves the 4 bytes');
     assert.deepEqual(exitOf(Code.load(at(0x84)), ACCESSES), exits(0x84, 0));

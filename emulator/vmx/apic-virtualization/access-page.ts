@@ -30,7 +30,7 @@ const WRITABLE: readonly (readonly [number, number])[] = [
   [0x300, 0x380],
   [0x3e0, 0x3e0],
 ];
-/** Without it: TPR; with "virtual-interrupt delivery" writes to EOI and ICR low besides */
+/** Without it exactly the offset of the TPR; with "virtual-interrupt delivery" writes at those of EOI and ICR low besides */
 const WRITABLE_WITH_DELIVERY: readonly number[] = [VirtualRegister.TPR, VirtualRegister.EOI, VirtualRegister.ICR_LOW];
 
 const within = (ranges: readonly (readonly [number, number])[], register: number): boolean =>
@@ -64,15 +64,14 @@ export class ApicAccessPage {
   /** The value of a read that is virtualized; undefined: it causes an APIC-access VM exit. */
   read(offset: number, size: number): bigint | undefined {
     if (!this.aligned(offset, size) || this.written !== 0) return undefined;
-    const register = offset & ~15;
     const registers = (virtualized(this.core) & Virtualized.REGISTERS) !== 0;
-    if (registers ? !within(READABLE, register) : register !== VirtualRegister.TPR) return undefined;
+    if (registers ? !within(READABLE, offset & ~15) : offset !== VirtualRegister.TPR) return undefined;
     return this.interrupts.page.read(offset, size);
   }
 
   /** True: the write was virtualized, and is emulated when the operation is complete. False: an APIC-access VM exit. */
   write(offset: number, size: number, value: bigint): boolean {
-    if (!this.aligned(offset, size) || !this.writable(offset & ~15)) return false;
+    if (!this.aligned(offset, size) || !this.writable(offset)) return false;
     const write = (WRITTEN | (size << 12) | offset) >>> 0;
     if (this.written !== 0 && this.written !== write) return false;
     this.interrupts.page.write(offset, size, value);
@@ -114,10 +113,10 @@ export class ApicAccessPage {
     return this.core.cpu.state.get32(State.APIC_WRITE);
   }
 
-  private writable(register: number): boolean {
+  private writable(offset: number): boolean {
     const on = virtualized(this.core);
-    if (on & Virtualized.REGISTERS) return within(WRITABLE, register);
-    return on & Virtualized.DELIVERY ? WRITABLE_WITH_DELIVERY.includes(register) : register === VirtualRegister.TPR;
+    if (on & Virtualized.REGISTERS) return within(WRITABLE, offset & ~15);
+    return on & Virtualized.DELIVERY ? WRITABLE_WITH_DELIVERY.includes(offset) : offset === VirtualRegister.TPR;
   }
 
   /** Only with "use TPR shadow", and only within the low 4 bytes of a register's 16 */

@@ -485,6 +485,11 @@ static void
 settle(void)
 {
   __asm__ volatile("cli\n movq %0, %%dr7" : : "r"(0x400ul));
+  // From x2APIC mode the way back to memory leads through a disabled APIC.
+  if (rdmsr(0x1b) & 0x400) {
+    wrmsr(0x1b, 0xfee00100);
+    wrmsr(0x1b, 0xfee00900);
+  }
   APIC[0xf0 / 4] = 0x1ff;
   APIC[0x80 / 4] = 0;
   APIC[0x320 / 4] = 0x10000;
