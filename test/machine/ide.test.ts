@@ -133,6 +133,15 @@ describe('IDE: programmed I/O', () => {
     const read = readBlock(h, 256);
     assert.deepEqual([read[2], read[3]], [1, 0xa5]);
     assert.deepEqual(image, pattern, 'copy on write');
+    const other = new PciHarness({ disks: [disk(image)] });
+    assert.notDeepEqual(other.save(), h.save());
+    other.restore(h.save());
+    command(other, 0x20, 2, 1);
+    other.settle();
+    readBlock(other, 256);
+    command(other, 0x20, 2, 1);
+    other.settle();
+    assert.deepEqual(readBlock(other, 256), read, 'what was written is state');
   });
 
   it('writes through to the image when asked to', () => {
