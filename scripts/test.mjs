@@ -106,6 +106,7 @@ const oracles = [
   'xorriso',
   'mtools',
   'gdb',
+  'acpica-tools',
   'swtpm',
   'tpm2-tools',
 ];

@@ -2,6 +2,7 @@ import type { Cpu } from '../cpu/cpu';
 import type { InterruptSource } from '../cpu/processor';
 import type { CpuState } from '../cpu/state';
 import type { Taps } from '../cpu/taps';
+import type { AcpiTableSource } from '../devices/acpi-table';
 import { ApicBus } from '../devices/apic-bus';
 import { ApicRegister, Delivery } from '../devices/apic-registers';
 import { DebugConsole } from '../devices/debug-console';
@@ -16,11 +17,12 @@ import type { MemoryInterface as TpmDevice } from '../devices/tpm/memory-interfa
 import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
+import { hpetTable, IO_APIC_ID, madt, mcfg } from './acpi/fixed-tables';
 import type { MachineConfiguration } from './api';
 import { Chipset } from './board/chipset';
 import { fwCfgFiles, fwCfgItems } from './board/fw-cfg-items';
 import { RamPort } from './board/ram-port';
-import { createTpm } from './board/tpm';
+import { createTpm, tpmTables } from './board/tpm';
 import { PciBoard } from './pci-board';
 import { RunningApic } from './running-apic';
 
@@ -120,6 +122,12 @@ export class Board {
     if (this.tpm) physical.addRange(this.tpm);
     this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [chipset, this.pci]));
     this.devices = [chipset, this.serial, ...this.apics, fwCfg, this.pci, ...(this.tpm ? [this.tpm] : [])];
+  }
+
+  /** What the board tells by ACPI, beside what is fixed */
+  acpiTables(configuration: MachineConfiguration): readonly AcpiTableSource[] {
+    const { pci, processors } = this;
+    return [madt(processors.count), hpetTable(), mcfg(), ...pci.acpiTables(IO_APIC_ID), ...tpmTables(configuration)];
   }
 
   /**

@@ -7,7 +7,7 @@ import { Engine } from '../engine/engine';
 import type { EngineControl, EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
-import { State } from '../memory/layout';
+import { State, RAM_BASE } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
 import { PhysicalMemory } from '../memory/physical';
 import { createVmx, readVmcsField, vmxHelpers, writeVmcsField } from '../vmx';
@@ -26,6 +26,7 @@ import {
   type Vcpu,
   type Walk,
 } from './api';
+import { placeAcpi } from './acpi/place';
 import { Board } from './board';
 import { boot } from './boot/boot';
 import { ContextTracker } from './contexts';
@@ -122,7 +123,9 @@ class EmulatedMachine implements Machine {
     this.processors.states.forEach((state, vcpu) =>
       state.set64(State.RANDOM, seedOf((configuration.randomSeed ?? 0) + vcpu)),
     );
-    this.boot = boot(configuration, this.memory, this.processors.current.state);
+    const ram = this.memory.u8.subarray(RAM_BASE, RAM_BASE + this.memory.ramSize);
+    const rsdp = placeAcpi(ram, this.board.acpiTables(configuration));
+    this.boot = boot(configuration, this.memory, this.processors.current.state, rsdp);
     this.processors.current.contextChanged();
     this.scheduler.start();
 
