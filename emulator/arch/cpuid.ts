@@ -27,8 +27,8 @@ export const Leaf1 = {
 const SIGNATURE = 0x000506e3;
 /** CMPXCHG16B, PCID, x2APIC, MOVBE, POPCNT, TSC deadline, RDRAND; MONITOR where IA32_MISC_ENABLE allows it */
 const LEAF1_ECX = bits(13, 17, 21, 22, 23, 24, 30);
-/** DE, PSE, TSC, MSR, PAE, CX8, APIC, SEP, MTRR, PGE, CMOV, PAT, PSE-36 */
-const LEAF1_EDX = bits(2, 3, 4, 5, 6, 8, 9, 11, 12, 13, 15, 16, 17);
+/** DE, PSE, TSC, MSR, PAE, MCE, CX8, APIC, SEP, MTRR, PGE, MCA, CMOV, PAT, PSE-36 */
+const LEAF1_EDX = bits(2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17);
 /** CLFLUSH line of 8 quadwords; count and identity of the logical processor are filled in */
 const LEAF1_EBX = 8 << 8;
 /** IA32_TSC_ADJUST, SMEP, INVPCID, RDSEED, CLFLUSHOPT, SMAP */

@@ -3,6 +3,8 @@ import { X2APIC_MSRS } from './x2apic-msrs';
 
 // prettier-ignore
 const rows = {
+  IA32_P5_MC_ADDR: msr(0x0, 'vol. 3, 16.10.1', 'address of a machine check of the Pentium processor: always 0, and only 0 can be written'),
+  IA32_P5_MC_TYPE: msr(0x1, 'vol. 3, 16.10.1', 'type of a machine check of the Pentium processor: always 0, and only 0 can be written'),
   IA32_TIME_STAMP_COUNTER: msr(0x10, 'vol. 3, 18.17', 'the time-stamp counter; RDMSR in non-root operation applies the TSC offset as RDTSC does'),
   IA32_PLATFORM_ID: msr(0x17, 'vol. 3, 10.11.4', 'which microcode updates fit the processor; read-only'),
   IA32_APIC_BASE: msr(0x1b, 'vol. 3, 11.4.4', 'physical address of the local APIC, its global enable (11), x2APIC mode (10), bootstrap processor (8); from x2APIC mode the way back to xAPIC mode leads through disabled'),
@@ -13,6 +15,8 @@ const rows = {
   IA32_SYSENTER_CS: msr(0x174, 'vol. 3, 5.8.7', 'code segment that SYSENTER loads; SS, and the segments of SYSEXIT, follow it'),
   IA32_SYSENTER_ESP: msr(0x175, 'vol. 3, 5.8.7', 'stack pointer that SYSENTER loads'),
   IA32_SYSENTER_EIP: msr(0x176, 'vol. 3, 5.8.7', 'instruction pointer that SYSENTER loads'),
+  IA32_MCG_CAP: msr(0x179, 'vol. 3, 16.3.1.1', 'what the machine-check architecture has: no banks here, and so no corrected-error interrupts; read-only'),
+  IA32_MCG_STATUS: msr(0x17a, 'vol. 3, 16.3.1.2', 'restart (0) and error instruction pointer (1) valid, machine check in progress (2); no machine check ever occurs here'),
   IA32_MISC_ENABLE: msr(0x1a0, 'vol. 4, 2.1', 'enables processor features such as fast strings, thermal control and MONITOR'),
   IA32_DEBUGCTL: msr(0x1d9, 'vol. 3, 18.4.1', 'last-branch recording (0), single-step on branches (1)'),
   IA32_PAT: msr(0x277, 'vol. 3, 12.12.2', 'page attribute table: eight memory types, chosen by PAT, PCD and PWT of a paging-structure entry'),

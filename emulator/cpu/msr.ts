@@ -24,6 +24,7 @@ const DEBUGCTL_RESERVED = ~3n;
 const MTRR_DEF_TYPE_RESERVED = ~0xcffn;
 
 const readOnly = (value: bigint): MsrRow => ({ read: () => value, write: () => false });
+const zero: MsrRow = { read: () => 0n, write: (_cpu, value) => value === 0n };
 
 /** An MSR kept in the state block; `reserved` bits must be 0. */
 const kept = (offset: number, reserved = 0n): MsrRow => ({
@@ -80,6 +81,11 @@ const rows = new Map<number, MsrRow>([
       },
     },
   ],
+  [Msr.IA32_P5_MC_ADDR, zero],
+  [Msr.IA32_P5_MC_TYPE, zero],
+  // Machine-check architecture without banks (SDM vol. 3, 16.3): nothing here detects errors.
+  [Msr.IA32_MCG_CAP, readOnly(0n)],
+  [Msr.IA32_MCG_STATUS, kept(State.MCG_STATUS, ~7n)],
   [Msr.IA32_TSC_ADJUST, kept(State.TSC_ADJUST)],
   [Msr.IA32_PLATFORM_ID, readOnly(0n)],
   [Msr.IA32_APIC_BASE, { read: (cpu) => cpu.state.get64(State.APIC_BASE), write: writeApicBase }],

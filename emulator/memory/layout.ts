@@ -192,6 +192,8 @@ export const State = {
   /** 4: a write to the APIC-access page that waits for its emulation; 4: the trap-like VM exit that is due */
   APIC_WRITE: 0x778,
   APIC_TRAP: 0x77c,
+  /** 8: IA32_MCG_STATUS */
+  MCG_STATUS: 0x780,
   ENGINE_PRIVATE: 0x800,
   /** 4: wasm address of the VMCS that VMREAD and VMWRITE access at once, without the helper: in root operation the current one; else 0 */
   DIRECT_VMCS: 0x900,
