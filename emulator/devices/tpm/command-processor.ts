@@ -39,7 +39,7 @@ function run(tpm: TpmState, from: TpmReader, locality: number): Uint8Array {
   if (hasSessions) {
     if (row.noSessions) fail(Rc.AUTH_CONTEXT);
     const size = from.u32();
-    if (size < SMALLEST_AUTHORIZATION || size > from.left) fail(Rc.AUTHSIZE);
+    if (size < SMALLEST_AUTHORIZATION || size > from.left) fail(Rc.SIZE);
     authorization.parse(new TpmReader(from.fixed(size)));
   } else authorization.requireNone();
   const sent = from.rest();
@@ -74,6 +74,7 @@ function readHeader(tpm: TpmState, from: TpmReader): { row: CommandRow; hasSessi
   const row = COMMANDS.get(code) ?? fail(Rc.COMMAND_CODE);
   if (tpm.failed && code !== Cc.GetTestResult && code !== Cc.GetCapability) fail(Rc.FAILURE);
   if (!tpm.started && code !== Cc.Startup) fail(Rc.INITIALIZE);
+  if (tpm.started && code === Cc.Startup) fail(Rc.INITIALIZE);
   return { row, hasSessions: tag === St.SESSIONS };
 }
 

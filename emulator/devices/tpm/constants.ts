@@ -158,6 +158,7 @@ export const ObjectAttribute = {
   RESTRICTED: 1 << 16,
   DECRYPT: 1 << 17,
   SIGN: 1 << 18,
+  X509_SIGN: 1 << 19,
 } as const;
 export const OBJECT_RESERVED = ~Object.values(ObjectAttribute).reduce((all, bit) => all | bit, 0);
 

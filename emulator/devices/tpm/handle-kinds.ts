@@ -1,5 +1,7 @@
 import { Ht, Rh } from './constants';
+import { TRANSIENT_OBJECTS } from './object-slots';
 import { PCR_COUNT } from './pcrs';
+import { ACTIVE_SESSIONS } from './sessions';
 
 const type = (handle: number): number => handle >>> 24;
 const oneOf =
@@ -7,11 +9,17 @@ const oneOf =
   (handle: number): boolean =>
     handles.includes(handle);
 
-const isObject = (handle: number): boolean => type(handle) === Ht.TRANSIENT || type(handle) === Ht.PERSISTENT;
+const isTransient = (handle: number): boolean =>
+  type(handle) === Ht.TRANSIENT && (handle & 0xffffff) < TRANSIENT_OBJECTS;
+const isObject = (handle: number): boolean => isTransient(handle) || type(handle) === Ht.PERSISTENT;
 const isPcr = (handle: number): boolean => handle < PCR_COUNT;
 const isNv = (handle: number): boolean => type(handle) === Ht.NV_INDEX;
 const isHierarchy = oneOf(Rh.OWNER, Rh.PLATFORM, Rh.ENDORSEMENT);
-const isSession = (handle: number): boolean => type(handle) === Ht.HMAC_SESSION || type(handle) === Ht.POLICY_SESSION;
+const isSessionOf =
+  (...types: readonly number[]) =>
+  (handle: number): boolean =>
+    types.includes(type(handle)) && (handle & 0xffffff) < ACTIVE_SESSIONS;
+const isSession = isSessionOf(Ht.HMAC_SESSION, Ht.POLICY_SESSION);
 const isEntity = (handle: number): boolean =>
   isHierarchy(handle) || handle === Rh.LOCKOUT || isObject(handle) || isNv(handle) || isPcr(handle);
 
@@ -34,9 +42,8 @@ export const HANDLE_KINDS = {
   'entity or null': (handle: number) => isEntity(handle) || handle === Rh.NULL,
   'NV index': isNv,
   'NV authorization': (handle: number) => handle === Rh.OWNER || handle === Rh.PLATFORM || isNv(handle),
-  'policy session': (handle: number) => type(handle) === Ht.POLICY_SESSION,
-  'HMAC session': (handle: number) => type(handle) === Ht.HMAC_SESSION,
-  context: (handle: number) => isSession(handle) || type(handle) === Ht.TRANSIENT,
+  'policy session': isSessionOf(Ht.POLICY_SESSION),
+  context: (handle: number) => isSession(handle) || isTransient(handle),
 } as const satisfies Record<string, (handle: number) => boolean>;
 
 export type HandleKind = keyof typeof HANDLE_KINDS;

@@ -50,10 +50,8 @@ function checkKeyedHash(area: PublicArea): void {
   if (has(area, SIGN) === has(area, DECRYPT)) {
     if (alg !== Alg.NULL) fail(Rc.SCHEME);
   } else if (has(area, SIGN)) {
-    if (alg !== Alg.HMAC && (alg !== Alg.NULL || has(area, RESTRICTED))) fail(Rc.SCHEME);
-  } else if (alg !== Alg.XOR) {
-    if (alg !== Alg.NULL || has(area, RESTRICTED)) fail(Rc.SCHEME);
-  }
+    if (alg !== Alg.HMAC) fail(Rc.SCHEME);
+  } else if (alg !== Alg.XOR) fail(Rc.SCHEME);
 }
 
 function checkEcc(area: PublicArea): void {

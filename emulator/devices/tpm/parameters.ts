@@ -2,7 +2,7 @@ import type { TpmReader } from './buffer';
 import { sizedParameter, type Unmarshal } from './command';
 import { Alg, Ht, Rc, Rh, St } from './constants';
 import { fail } from './error';
-import { digestSize, LARGEST_DIGEST } from './hash';
+import { digestSize, isHash, LARGEST_DIGEST } from './hash';
 import {
   readCurve,
   readEccScheme,
@@ -56,6 +56,12 @@ export const startupType: Unmarshal<number> = (from) => {
 
 export const hashAlg: Unmarshal<number> = (from) => readHashAlg(from);
 export const hashAlgOrNull: Unmarshal<number> = (from) => readHashAlg(from, true);
+
+/** TPMI_ALG_MAC_SCHEME: a hash, for HMAC */
+export const macScheme: Unmarshal<number> = (from) => {
+  const alg = from.u16();
+  return isHash(alg) || alg === Alg.NULL ? alg : fail(Rc.SYMMETRIC);
+};
 
 const hierarchyIn = (from: TpmReader, ...extra: readonly number[]): number => {
   const handle = from.u32();
@@ -122,7 +128,7 @@ export const sessionCipher: Unmarshal<SessionCipher> = (from) => {
   if (alg === Alg.XOR) return { alg, detail: readHashAlg(from) };
   if (alg !== Alg.AES) fail(Rc.SYMMETRIC);
   const detail = from.u16();
-  if (detail !== 128 && detail !== 192 && detail !== 256) fail(Rc.VALUE);
+  if (detail !== 128 && detail !== 256) fail(Rc.VALUE);
   if (from.u16() !== Alg.CFB) fail(Rc.MODE);
   return { alg, detail };
 };

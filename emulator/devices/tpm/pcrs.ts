@@ -104,6 +104,10 @@ export class Pcrs {
 
   /** Startup (Part 3, clause 9.3): the dynamic PCR are all ones until a dynamic launch. */
   startup(locality: number, keepSaved: boolean, keepFirst: boolean): void {
+    if (!keepSaved) this.updates = 0;
+    ROWS.forEach(({ saved }, pcr) => {
+      if (!keepSaved || !saved) this.changed(pcr);
+    });
     for (const [alg, bank] of this.values) {
       bank.forEach((value, pcr) => {
         if ((keepSaved && rowOf(pcr).saved) || (keepFirst && pcr === SRTM_PCR)) return;
@@ -111,7 +115,6 @@ export class Pcrs {
         if (pcr === SRTM_PCR && locality !== 0) value[digestSize(alg) - 1] = locality;
       });
     }
-    if (!keepSaved) this.updates = 0;
   }
 
   mayExtend(pcr: number, locality: number): boolean {

@@ -49,13 +49,13 @@ export function readHashAlg(from: TpmReader, nullAllowed = false): number {
   return alg;
 }
 
-/** TPMT_SYM_DEF_OBJECT: AES in CFB mode with 128, 192 or 256 bits */
+/** TPMT_SYM_DEF_OBJECT: AES in CFB mode with 128 or 256 bits */
 export function readSymmetricObject(from: TpmReader, nullAllowed: boolean): SymmetricDefinition {
   const alg = from.u16();
   if (alg === Alg.NULL && nullAllowed) return NO_SYMMETRIC;
   if (alg !== Alg.AES) fail(Rc.SYMMETRIC);
   const keyBits = from.u16();
-  if (keyBits !== 128 && keyBits !== 192 && keyBits !== 256) fail(Rc.VALUE);
+  if (keyBits !== 128 && keyBits !== 256) fail(Rc.VALUE);
   const mode = from.u16();
   if (mode !== Alg.CFB && mode !== Alg.NULL) fail(Rc.MODE);
   return { alg, keyBits, mode };
@@ -73,7 +73,7 @@ export function readKeyedHashScheme(from: TpmReader): Scheme {
   const scheme: Scheme = { alg, hash: readHashAlg(from) };
   if (alg === Alg.HMAC) return scheme;
   const kdf = from.u16();
-  if (kdf !== Alg.KDF1_SP800_108) fail(Rc.KDF);
+  if (kdf !== Alg.KDF1_SP800_108 && kdf !== Alg.KDF1_SP800_56A) fail(Rc.KDF);
   return { ...scheme, kdf };
 }
 

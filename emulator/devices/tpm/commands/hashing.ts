@@ -4,7 +4,7 @@ import { Alg, Cc, ObjectAttribute, Rc, Rh } from '../constants';
 import { keyAt } from '../entities';
 import { fail, failHandle, failParameter } from '../error';
 import { hash, HashSequence, hmac, HmacSequence } from '../hash';
-import { auth, buffer, hashAlgOrNull, hierarchyOrNull } from '../parameters';
+import { auth, buffer, hashAlgOrNull, hierarchyOrNull, macScheme } from '../parameters';
 import type { SequenceObject } from '../object';
 import { has } from '../public-area';
 import { hashcheck, safeToSign, writeTicket } from '../tickets';
@@ -24,7 +24,7 @@ export const hashingCommands: readonly CommandRow[] = [
   command(
     Cc.HMAC,
     'HMAC',
-    { handles: [{ kind: 'object', role: 'user' }], parameters: [buffer, hashAlgOrNull], encrypts: true },
+    { handles: [{ kind: 'object', role: 'user' }], parameters: [buffer, macScheme], encrypts: true },
     (x, data, wanted) => {
       const { alg, key } = hmacKey(x, wanted);
       x.out.sized(hmac(alg, key, data));
@@ -33,7 +33,7 @@ export const hashingCommands: readonly CommandRow[] = [
   command(
     Cc.HMAC_Start,
     'HMAC_Start',
-    { handles: [{ kind: 'object', role: 'user' }], parameters: [auth, hashAlgOrNull], resultHandle: true },
+    { handles: [{ kind: 'object', role: 'user' }], parameters: [auth, macScheme], resultHandle: true },
     (x, value, wanted) => {
       const { alg, key } = hmacKey(x, wanted);
       x.resultHandle = x.tpm.objects.add({
@@ -147,10 +147,7 @@ function hmacKey({ tpm, handles: [handle = 0] }: Execution, wanted: number): { a
   if (has(area, ObjectAttribute.RESTRICTED)) failHandle(Rc.ATTRIBUTES, 1);
   if (!has(area, ObjectAttribute.SIGN)) failHandle(Rc.KEY, 1);
   const { alg: scheme, hash: own } = area.scheme;
-  if (scheme === Alg.NULL) {
-    if (wanted === (Alg.NULL as number)) failParameter(Rc.VALUE, 2);
-    return { alg: wanted, key: sensitive?.secret ?? fail(Rc.KEY) };
-  }
+  if (scheme !== Alg.HMAC) return failHandle(Rc.TYPE, 1);
   if (wanted !== (Alg.NULL as number) && wanted !== own) failParameter(Rc.VALUE, 2);
   return { alg: own, key: sensitive?.secret ?? fail(Rc.KEY) };
 }

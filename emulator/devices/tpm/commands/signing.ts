@@ -97,8 +97,9 @@ export const signingCommands: readonly CommandRow[] = [
       const key = signer(x, 0);
       const scheme = schemeOf(key, wanted, 2);
       const existing = x.tpm.pcrs.existing(selected);
-      // Without a key there is no hash of a scheme: the strongest of the banks' stands for it.
-      const alg = isHash(scheme.hash) ? scheme.hash : Alg.SHA256;
+      // Without a key the scheme that is asked for still says how the PCR are digested.
+      const alg = key ? scheme.hash : wanted.hash;
+      if (!isHash(alg)) failParameter(Rc.SCHEME, 2);
       const body = writeSelections(new TpmWriter(), existing).sized(x.tpm.pcrs.digest(alg, existing)).finish();
       attest(x, key, scheme, St.ATTEST_QUOTE, extraData, body);
     },
@@ -155,6 +156,8 @@ export const signingCommands: readonly CommandRow[] = [
     },
     (x, value, wanted, ticket) => {
       const key = signer(x, 0) ?? failHandle(Rc.KEY, 1);
+      // Such a key signs certificates only (TPM2_CertifyX509), and that command is not here.
+      if (has(key.area, ObjectAttribute.X509_SIGN)) failHandle(Rc.ATTRIBUTES, 1);
       const scheme = schemeOf(key, wanted, 2);
       if (value.length !== digestSize(scheme.hash)) failParameter(Rc.SIZE, 1);
       // A restricted key signs only what this TPM has digested and found not to look like its own structures.

@@ -12,7 +12,6 @@ export const startupCommands: readonly CommandRow[] = [
     'Startup',
     { parameters: [startupType], noSessions: true, nv: true },
     ({ tpm, locality }, type) => {
-      if (tpm.started) fail(Rc.INITIALIZE);
       if (locality !== 0 && locality !== 3) fail(Rc.LOCALITY);
       startup(tpm, type, locality);
     },
