@@ -94,6 +94,8 @@ export class Cpu implements Processor {
   readonly virtualization: Virtualization;
   readonly interrupts: InterruptSource;
   readonly host: EngineHost;
+  /** Clock at which its turn among several processors ends */
+  turnEnd = Infinity;
   /** `exits` took a VM exit since this was cleared. */
   exited = false;
 
@@ -306,7 +308,7 @@ export class Cpu implements Processor {
   }
 
   /**
-   * Runs at most `budget` instructions. Returns earlier as the result says, and also ('budget') after as many events
+   * Runs at most `budget` instructions, and not past the end of its turn. Returns earlier as the result says, and also ('budget') after as many events
    * without an instruction, so that a program that faults for ever cannot hold the caller.
    * `skipBreakpoint`: the first instruction does not report its breakpoint.
    */
@@ -319,7 +321,7 @@ export class Cpu implements Processor {
       for (;;) {
         if (this.ended) return this.ended;
         if (this.stopping) return REQUESTED;
-        const left = end - this.retired;
+        const left = Math.min(end - this.retired, this.turnEnd - this.clock);
         if (left <= 0 || events > budget) return BUDGET;
         this.interrupts.advance(this.clock);
         if (handleBoundary(this)) {

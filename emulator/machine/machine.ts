@@ -215,7 +215,7 @@ class EmulatedMachine implements Machine {
   }
 
   run(limit: number, stepOverBreakpoint = false, vcpu?: number): RunResult {
-    const { processors, scheduler } = this;
+    const { processors } = this;
     const counted = vcpu === undefined ? undefined : processors.cpu(vcpu);
     const end = this.countOf(counted) + limit;
     let patience = SLICE;
@@ -227,7 +227,7 @@ class EmulatedMachine implements Machine {
       const cpu = processors.current;
       const before = cpu.retired;
       const most = counted === undefined || cpu === counted ? left : patience;
-      const result = cpu.run(Math.min(most, SLICE, scheduler.left), first && stepOverBreakpoint);
+      const result = cpu.run(Math.min(most, SLICE), first && stepOverBreakpoint);
       const stop = this.stopFor(cpu, result);
       if (stop) return stop;
       const retired = cpu.retired - before;
@@ -323,7 +323,7 @@ class EmulatedMachine implements Machine {
     const vcpu = cpu.index;
     switch (result.why) {
       case 'budget':
-        if (this.scheduler.left <= 0) this.scheduler.next(false);
+        if (this.scheduler.over) this.scheduler.next(false);
         return undefined;
       case 'breakpoint':
         return { why: 'breakpoint', vcpu, linear: cpu.state.rip };

@@ -26,15 +26,13 @@ export class Scheduler {
   /** The machine was powered up: the first turn is that of the vCPU which runs. */
   start(): void {
     const { count, current } = this.processors;
-    if (count > 1) this.setTurnEnd(current, current.clock + this.quantum);
+    if (count > 1) giveTurn(current, current.clock + this.quantum);
   }
 
-  /** Instructions that the running vCPU may execute before the turn is another's. */
-  get left(): number {
-    const { processors } = this;
-    if (processors.count === 1) return Infinity;
-    const { current } = processors;
-    return this.turnEnd(current) - current.clock;
+  /** The running vCPU has had its turn. */
+  get over(): boolean {
+    const { current } = this.processors;
+    return current.clock >= current.turnEnd;
   }
 
   /** An interrupt has arrived for a vCPU. One that sleeps wakes at the sender's clock, unless its timer wakes it before. */
@@ -67,11 +65,11 @@ export class Scheduler {
       chosen = cpu;
     }
     if (!chosen) return false;
-    this.setTurnEnd(processors.current, 0);
+    processors.current.state.set64(State.TURN_END, 0n);
     processors.switchTo(chosen.index);
     this.called[chosen.index] = false;
     chosen.idleUntil(earliest);
-    this.setTurnEnd(chosen, chosen.clock + this.quantum);
+    giveTurn(chosen, chosen.clock + this.quantum);
     return true;
   }
 
@@ -81,14 +79,12 @@ export class Scheduler {
     if (isActive(cpu) || this.called[cpu.index]) return clock;
     return Math.max(clock, cpu.wakeDeadline);
   }
+}
 
-  private turnEnd({ state }: Cpu): number {
-    return state.get32(State.TURN_END) + state.get32(State.TURN_END + 4) * 2 ** 32;
-  }
-
-  private setTurnEnd({ state }: Cpu, clock: number): void {
-    state.set64(State.TURN_END, BigInt(clock));
-  }
+/** The state block keeps what the processor goes by, as part of the machine's state. */
+function giveTurn(cpu: Cpu, end: number): void {
+  cpu.turnEnd = end;
+  cpu.state.set64(State.TURN_END, BigInt(end));
 }
 
 const isActive = ({ state }: Cpu): boolean => state.get32(State.ACTIVITY) === Activity.ACTIVE;

@@ -133,6 +133,18 @@ test:
   SHOW_MEMORY last_reason+8
   SHOW_MEMORY calls+8
 
+  CASE "MWAIT ends after the store that is waited for"
+  movl $0, finished
+  movq $wait_for_store, task
+  lock incl generation
+  SEND 0, FIXED + OTHERS + WAKE_VECTOR
+  AWAIT monitoring, 1
+  call delay
+  SHOW_MEMORY woken
+  movl $1, awaited
+  AWAIT finished, 1
+  SHOW_MEMORY woken
+
   CASE "INIT waits until VMX operation ends"
   movl $0, finished
   movl $1, started
@@ -157,7 +169,7 @@ test:
   ret
 
 delay:
-  movl $200000, %ecx
+  movl $30000, %ecx
 1:
   loop 1b
   ret
@@ -403,6 +415,22 @@ take_vmcs:
   vmclear moving
   ret
 
+wait_for_store:
+  movl $1, monitoring
+1:
+  leaq awaited, %rax
+  xorl %ecx, %ecx
+  xorl %edx, %edx
+  monitor
+  cmpl $0, awaited
+  jne 2f
+  xorl %eax, %eax
+  mwait
+  jmp 1b
+2:
+  incl woken
+  ret
+
 end_vmx:
   movl $1, in_root
 1:
@@ -424,6 +452,9 @@ moving: .quad 0
 move_flags: .quad 0
 resume_error: .quad 0
 in_root: .quad 0
+monitoring: .quad 0
+awaited: .quad 0
+woken: .quad 0
 let_go: .quad 0
 survived: .quad 0
 after_vmxoff: .quad 0

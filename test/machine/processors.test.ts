@@ -4,14 +4,15 @@ import type { Machine, MachineConfiguration } from '../../emulator/machine/api';
 import { createMachine } from '../../emulator/machine/machine';
 import { buildAssembly } from '../asm/build';
 
-/** The program of test/asm/processors.S, whose results QEMU judges; here: that the machine is deterministic. */
+/** The programs of test/asm whose results QEMU and the manual judge; here: that the machine is deterministic. */
 describe('machine: several processors', function () {
   this.timeout(60_000);
   let kernel: MachineConfiguration['kernel'];
+  let guests: MachineConfiguration['kernel'];
 
   before(async () => {
-    const elf = await buildAssembly('processors');
-    kernel = { name: 'processors', bytes: new Uint8Array(readFileSync(elf)) };
+    kernel = { name: 'processors', bytes: new Uint8Array(readFileSync(await buildAssembly('processors'))) };
+    guests = { name: 'guests', bytes: new Uint8Array(readFileSync(await buildAssembly('vmx-processors'))) };
   });
 
   const machine = (more: Partial<MachineConfiguration> = {}): Machine =>
@@ -29,24 +30,26 @@ describe('machine: several processors', function () {
   }
 
   it('is the same machine however its run is sliced', () => {
-    for (const quantum of [1, 37, 1000]) {
-      const whole = finish(machine({ quantum }), () => 10_000_000);
-      assert.equal(
-        finish(machine({ quantum }), () => 10_000_000),
-        whole,
-        'once more',
-      );
-      let seed = 12345;
-      const random = (): number => {
-        seed = (seed * 1103515245 + 12345) % 0x80000000;
-        return 1 + (seed % 97);
-      };
-      assert.equal(finish(machine({ quantum }), random), whole, `turns of ${quantum}, slices from seed 12345`);
-      assert.equal(
-        finish(machine({ quantum, translator: false }), () => 12_345),
-        whole,
-        'interpreted',
-      );
+    for (const quantum of [7, 1000]) {
+      for (const more of [{ quantum }, { quantum, kernel: guests, processors: 2 }]) {
+        const whole = finish(machine(more), () => 10_000_000);
+        assert.equal(
+          finish(machine(more), () => 10_000_000),
+          whole,
+          'once more',
+        );
+        let seed = 12345;
+        const random = (): number => {
+          seed = (seed * 1103515245 + 12345) % 0x80000000;
+          return 1 + (seed % 997);
+        };
+        assert.equal(finish(machine(more), random), whole, `turns of ${quantum}, slices from seed 12345`);
+        assert.equal(
+          finish(machine({ ...more, translator: false }), () => 12_345),
+          whole,
+          'interpreted',
+        );
+      }
     }
   });
 
