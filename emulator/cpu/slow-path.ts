@@ -31,6 +31,7 @@ export class SlowPath implements EngineHost {
     const last = this.lastByte(address, size);
     if ((address ^ last) > PAGE) return this.splitLoad(address, last, size, forWrite);
     const at = this.locate(address, forWrite ? Access.Write : Access.Read);
+    if (at !== FAULT && this.unaligned(address, size)) return 0n;
     if (at >= 0) return translation.load(at, size);
     if (at === APIC_PAGE) return this.loadApic(address, size, forWrite);
     return at === DEVICE ? this.physical.read(this.device(), size) : 0n;
@@ -45,6 +46,7 @@ export class SlowPath implements EngineHost {
       return;
     }
     const at = this.locate(address, Access.Write);
+    if (at !== FAULT && this.unaligned(address, size)) return;
     if (at >= 0) translation.store(at, size, value);
     else if (at === APIC_PAGE) this.storeApic(address, size, BigInt.asUintN(size * 8, value));
     else if (at === DEVICE) this.physical.write(this.device(), size, BigInt.asUintN(size * 8, value));
@@ -52,6 +54,7 @@ export class SlowPath implements EngineHost {
 
   refill(linear: bigint, size: number, access: Access): boolean {
     const address = BigInt.asUintN(64, linear);
+    if (this.translation.alignmentChecked && access !== Access.Execute) return false;
     if ((address ^ this.lastByte(address, size)) > PAGE) return false;
     const at = this.translation.translate(address, access, Privilege.Current);
     if (at < 0) return false;
@@ -89,16 +92,25 @@ export class SlowPath implements EngineHost {
     return FAULT;
   }
 
+  /** Alignment is looked at after the page (SDM vol. 3, 6.9: page faults come before alignment checks). */
+  private unaligned(address: bigint, size: number): boolean {
+    if (!this.translation.alignmentChecked || (Number(address & PAGE) & (size - 1)) === 0) return false;
+    this.translation.refuseUnaligned(address);
+    this.translation.publish();
+    return true;
+  }
+
   /** Both pages are checked before a byte moves; devices are reached byte by byte. */
   private splitLoad(address: bigint, last: bigint, size: number, forWrite: boolean): bigint {
     if (!this.bothPages(address, last, forWrite ? Access.Write : Access.Read)) return 0n;
+    if (this.unaligned(address, size)) return 0n;
     let value = 0n;
     for (let i = 0; i < size; i++) value |= this.slowLoad(this.next(address, i), 1, forWrite) << BigInt(i * 8);
     return value;
   }
 
   private splitStore(address: bigint, last: bigint, size: number, value: bigint): void {
-    if (!this.bothPages(address, last, Access.Write)) return;
+    if (!this.bothPages(address, last, Access.Write) || this.unaligned(address, size)) return;
     for (let i = 0; i < size; i++) this.slowStore(this.next(address, i), 1, (value >> BigInt(i * 8)) & 0xffn);
   }
 

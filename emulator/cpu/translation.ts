@@ -63,6 +63,7 @@ export const APIC_PAGE = -3;
 
 const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
 const PE = Number(Cr0.PE);
+const AM = Number(Cr0.AM);
 const VM = Number(Rflags.VM);
 const AC = Number(Rflags.AC);
 const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
@@ -95,6 +96,8 @@ export class Translation {
   private userBank = 0;
   private currentBank = 0;
   private smapLifted = false;
+  /** CPL 3, CR0.AM and RFLAGS.AC: accesses that are not aligned raise #AC, so no mapping serves generated code. */
+  alignmentChecked = false;
   private readonly view: DataView;
   private readonly scratch = new BigUint64Array(1);
   private readonly scratchWords = new Int32Array(this.scratch.buffer);
@@ -126,6 +129,7 @@ export class Translation {
     const real = (state.get32(State.CR0) & PE) === 0;
     this.user = !real && ((flags & VM) !== 0 || ((state.segmentAccess(Segment.SS) >>> 5) & 3) === 3);
     this.smapLifted = context.smap && (flags & AC) !== 0;
+    this.alignmentChecked = this.user && (flags & AC) !== 0 && (state.get32(State.CR0) & AM) !== 0;
     this.selectBanks(digested);
     const bank = this.user ? this.userBank : this.smapLifted ? this.currentBank : this.systemBank;
     this.currentBank = bank;
@@ -139,7 +143,8 @@ export class Translation {
     const eptRoot = paging.eptRootPage;
     this.systemBank = this.tlb.select(vpid, pcid, eptRoot, mode);
     // Only the bank that runs is made: banks are few, and a selection may take one from another tag.
-    if (this.user) this.userBank = this.tlb.select(vpid, pcid, eptRoot, mode | TagMode.USER, this.systemBank);
+    const user = TagMode.USER | (this.alignmentChecked ? TagMode.ALIGNMENT : 0);
+    if (this.user) this.userBank = this.tlb.select(vpid, pcid, eptRoot, mode | user, this.systemBank);
     else if (this.smapLifted)
       this.currentBank = this.tlb.select(vpid, pcid, eptRoot, mode | TagMode.ALIGNMENT, this.systemBank);
   }
@@ -156,11 +161,16 @@ export class Translation {
     if (bank !== 0) {
       const page = this.tlb.find(bank, low, high, ACCESS_PERMISSION[access]);
       if (page >= 0) {
-        this.tlb.retag(bank, low, high, !this.engine().isCodePage(page));
+        if (!this.watched(bank)) this.tlb.retag(bank, low, high, !this.engine().isCodePage(page));
         return page + (low & 0xfff);
       }
     }
     return this.walk(bank, linear, low, high, access, privilege);
+  }
+
+  /** Every data access through this bank is to be looked at. */
+  private watched(bank: number): boolean {
+    return this.alignmentChecked && bank === this.userBank;
   }
 
   private bankFor(privilege: Privilege): number {
@@ -198,7 +208,8 @@ export class Translation {
   private fill(bank: number, low: number, high: number, ramPage: number): void {
     const { permissions, global, pageSize, guestPhysical } = this.walker;
     const code = (permissions & Permission.WRITE) !== 0 && this.engine().isCodePage(ramPage);
-    const tagged = code ? permissions & ~Permission.WRITE : permissions;
+    const data = this.watched(bank) ? permissions & Permission.EXECUTE : permissions;
+    const tagged = code ? data & ~Permission.WRITE : data;
     const guestPage = Math.floor(guestPhysical / 4096);
     this.tlb.fillWords(bank, low, high, ramPage, permissions, tagged, global, pageSize, guestPage);
   }
@@ -232,6 +243,11 @@ export class Translation {
   refuseApicAccess(linear: bigint, type: number): void {
     this.record(FaultKind.ApicAccess, 0, 0, linear);
     this.fault.qualification = (type << 12) | Number(linear & 0xfffn);
+  }
+
+  /** #AC has error code 0 (SDM vol. 3, 6.15). */
+  refuseUnaligned(linear: bigint): void {
+    this.record(FaultKind.Exception, Vector.AC, 0, linear);
   }
 
   private record(kind: FaultKind, vector: number, errorCode: number, linear: bigint): void {

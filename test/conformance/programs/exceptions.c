@@ -308,3 +308,55 @@ CASE(pending_debug, "a pending debug exception is delivered after the VM entry",
   expect_exit(0, 0x4000);
   expect("guest RIP", vmread(GUEST_RIP), (u64)after_event);
 }
+
+// Alignment checks: at CPL 3, with CR0.AM and RFLAGS.AC
+#define AM (1ul << 18)
+#define AC (1ul << 18)
+static void
+use_alignment_checks(u64 flags)
+{
+  vmwrite(GUEST_CS, 0x4b), vmwrite(GUEST_CS_RIGHTS, 0xa0fb);
+  vmwrite(GUEST_SS, 0x43), vmwrite(GUEST_SS_RIGHTS, 0xc0f3);
+  vmwrite(GUEST_CR0, vmread(GUEST_CR0) | AM);
+  vmwrite(GUEST_RFLAGS, 2 | flags);
+  vmwrite(EXCEPTION_BITMAP, 1 << 17);
+}
+GUEST(unaligned_load, "movl $page_a + 8, %ebx\n movq (%rbx), %rax\n movw 2(%rbx), %cx\n movb 1(%rbx), %cl", "movl 2(%rbx), %eax");
+GUEST(unaligned_store, "movl $page_a + 8, %ebx\n movq %rax, (%rbx)", "movw %ax, 0xffd(%rbx)");
+GUEST(unaligned_crossing, "movl $page_a + 4094, %ebx", "movl (%rbx), %eax");
+#define EXPECT_ALIGNMENT_CHECK(name)                                                                                   \
+  do {                                                                                                                 \
+    START(name);                                                                                                       \
+    go();                                                                                                              \
+    expect_event(VALID_EVENT | HARDWARE | WITH_ERROR | 17);                                                            \
+    expect("error code", vmread(EXIT_EVENT_ERROR), 0);                                                                 \
+    expect("guest RIP", vmread(GUEST_RIP), (u64)name##_at);                                                            \
+  } while (0)
+CASE(alignment_load, "#AC by a load", "exit.EXCEPTION_OR_NMI", "26.2")
+{
+  use_alignment_checks(AC);
+  EXPECT_ALIGNMENT_CHECK(unaligned_load);
+}
+CASE(alignment_store, "#AC by a store", "exit.EXCEPTION_OR_NMI", "26.2")
+{
+  use_alignment_checks(AC);
+  EXPECT_ALIGNMENT_CHECK(unaligned_store);
+}
+CASE(alignment_crossing, "#AC by an access that crosses a page", "exit.EXCEPTION_OR_NMI", "26.2")
+{
+  use_alignment_checks(AC);
+  EXPECT_ALIGNMENT_CHECK(unaligned_crossing);
+}
+CASE(alignment_off, "no #AC without RFLAGS.AC", "", "26.2")
+{
+  use_alignment_checks(0);
+  PASSES(unaligned_load);
+  PASSES(unaligned_store);
+}
+CASE(alignment_supervisor, "no #AC at CPL 0", "", "26.2")
+{
+  vmwrite(GUEST_CR0, vmread(GUEST_CR0) | AM);
+  vmwrite(GUEST_RFLAGS, 2 | AC);
+  vmwrite(EXCEPTION_BITMAP, 1 << 17);
+  PASSES(unaligned_load);
+}
