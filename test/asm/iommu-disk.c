@@ -40,21 +40,28 @@ static void show_fault_at(int where) {
 static void show_fault(void) { show_fault_at(1); }
 
 /**
- * A new start of the device, and one read to a device address. It ends when the device is done or the unit reports a
- * fault, or, where neither is to be expected, after a while.
+ * A new start of the device, and one read to a device address. It ends when the device is done, or where it cannot even
+ * begin, when the unit reports a fault, or after a while.
  */
-static void disk_read(u64 address) {
+static void disk_read(u64 address, int begins) {
   memset(data, 0, 512);
   negotiate(0, 3);
   start_queue();
   start_request(0, 5, address, 512, F_WRITE);
-  for (int i = 0; i < 20000; i++) {
-    if (*(volatile u16 *)&used.index == 1 || read32(IOMMU + 0x34)) break;
+  for (int i = 0; i < 100000; i++) {
+    if (*(volatile u16 *)&used.index == 1) break;
+    if (!begins && read32(IOMMU + 0x34)) break;
+    if (begins) i = 0;
+  }
+  if (begins) return;
+  /* Nothing more is to come while the fault is looked at. */
+  write8(common + 0x14, 0);
+  while (status()) {
   }
 }
 
 static void show_read(u64 address) {
-  disk_read(address);
+  disk_read(address, 1);
   show("arrived", data[1] != 0, 1);
 }
 
@@ -81,7 +88,7 @@ static void attempt(const char *what, u64 address) {
 static void attempt_to_start(const char *what, u64 address) {
   print_case(what);
   invalidate_all();
-  disk_read(address);
+  disk_read(address, 0);
   show_fault_at(0);
   identity();
 }
