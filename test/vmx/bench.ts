@@ -11,7 +11,7 @@ import { EngineExit, type EngineControl } from '../../emulator/engine/host';
 import type { Instruction } from '../../emulator/isa/instruction';
 import type { ExitRule, InstructionRow } from '../../emulator/isa/row';
 import { hostPhysical } from '../../emulator/memory/address';
-import { Segment } from '../../emulator/memory/layout';
+import { RAM_BASE, Segment } from '../../emulator/memory/layout';
 import { MachineMemory } from '../../emulator/memory/machine-memory';
 import { PhysicalMemory } from '../../emulator/memory/physical';
 import { createVmx, vmxHelpers, VMCS_REVISION, type Vmx } from '../../emulator/vmx';
@@ -147,7 +147,7 @@ export class VmxBench {
   }
 
   private powerUp(): void {
-    for (let at = 0n; at < LOW_MEMORY; at += 8n) this.write64(at, 0n);
+    this.physical.memory.u8.fill(0, RAM_BASE, RAM_BASE + Number(LOW_MEMORY));
     this.cpu.reset();
     this.enterLongMode();
     for (const region of [VMXON_REGION, VMCS_REGION, OTHER_VMCS]) this.write32(region, VMCS_REVISION);
