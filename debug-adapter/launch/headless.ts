@@ -152,7 +152,8 @@ export function textOf(row: HeadlessRow): string | undefined {
   switch (row.kind) {
     case 'exit': {
       const words = row.qualification === '' ? '' : `  ${row.qualification}`;
-      return `exit ${String(row.n).padStart(6)}  ${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
+      const vcpu = row.vcpu === 0 ? '' : `vcpu${row.vcpu} `;
+      return `exit ${String(row.n).padStart(6)}  ${vcpu}${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
     }
     case 'entry-failed':
       return `${row.title}  [${row.layer}; ${row.section}; undervisor explain vmentry ${row.check}]`;

@@ -27,7 +27,9 @@ export function describeOutcome(outcome: Outcome, debuggee: Debuggee): { title: 
     case 'halted-forever':
       return {
         title: 'Halted for ever',
-        text: `Halted for ever: ${at(outcome.vcpu)}: HLT, and nothing is left that could wake the processor.`,
+        text: `Halted for ever: ${at(outcome.vcpu)}: HLT, and nothing is left that could wake ${
+          debuggee.machine.vcpus.length > 1 ? 'any processor' : 'the processor'
+        }.`,
       };
     case 'vmx-abort':
       return { title: 'VMX abort', text: `VMX abort ${outcome.code} (SDM vol. 3, 28.7): ${at(outcome.vcpu)}` };

@@ -321,7 +321,8 @@ export class Cpu implements Processor {
       for (;;) {
         if (this.ended) return this.ended;
         if (this.stopping) return REQUESTED;
-        const left = Math.min(end - this.retired, this.turnEnd - this.clock);
+        let left = end - this.retired;
+        if (this.turnEnd !== Infinity) left = Math.min(left, this.turnEnd - this.clock);
         if (left <= 0 || events > budget) return BUDGET;
         this.interrupts.advance(this.clock);
         if (handleBoundary(this)) {

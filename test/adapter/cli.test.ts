@@ -122,6 +122,25 @@ describe('command line', () => {
     assert.match(halted.err, /Halted for ever/);
   }).timeout(60_000);
 
+  it('gives the machine processors, whose number and turns are checked', async () => {
+    // cpuid(1); shr ebx, 16; movzx eax, bl; mov dx, 0f4h; out dx, eax
+    const count = [
+      0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xc1, 0xeb, 16, 0x0f, 0xb6, 0xc3, 0x66, 0xba, 0xf4, 0, 0xef, 0xf4,
+    ]; // prettier-ignore
+    const program = image('count.elf', count);
+    assert.equal((await run('run', program, '--processors', '6', '--quantum', '7')).code, 6);
+    assert.equal((await run('run', program)).code, 1);
+    for (const [option, value] of [
+      ['--processors', '9'],
+      ['--quantum', '0'],
+      ['--processors', 'x'],
+    ] as const) {
+      const { code, err } = await run('run', program, option, value);
+      assert.equal(code, 2);
+      assert.match(err, new RegExp(`${option.slice(2)} (must be|needs) a whole number`));
+    }
+  });
+
   it('gives the machine disks, and keeps or passes on what it writes', async () => {
     const file = path.join(folder, 'disk.img');
     const before = Buffer.alloc(4 * 512);

@@ -1,10 +1,22 @@
 import assert from 'node:assert/strict';
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { nodeEnvironment } from '../../debug-adapter/edge/environment';
+import type { Machine } from '../../emulator/machine/api';
 import { buildAssembly } from '../asm/build';
 import { Client } from '../golden/client';
 
 type Stopped = DebugProtocol.StoppedEvent['body'];
+
+const SEED = Number(process.env.SEED ?? Math.floor(performance.timeOrigin) % 1_000_000);
+
+/** A small generator: the same sequence for the same seed */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    return (state >>> 12) % below;
+  };
+}
 
 /** test/asm/processors.S on four processors: each is a thread. */
 describe('several processors in the debugger', function () {
@@ -140,6 +152,41 @@ describe('several processors in the debugger', function () {
     await client.request('continue', { threadId: 3 });
     const end = await client.event('exited');
     assert.deepEqual(end.body, { exitCode: 0 });
+  });
+
+  it(`ends in the state of a run without debugger, whatever is stepped (SEED=${SEED})`, async () => {
+    let machine: Machine | undefined;
+    const session = async (steps: number): Promise<string> => {
+      client.dispose();
+      client = new Client({
+        ...nodeEnvironment,
+        createMachine: async (configuration) => (machine = await nodeEnvironment.createMachine(configuration)),
+      });
+      await launch(50);
+      const random = randomOf(SEED);
+      for (let i = 0; i < steps; i++) {
+        if (random(8) === 0) await breakAt(...['identify', 'on_token', 'read_window'].slice(random(4)));
+        const command = ['next', 'stepIn', 'next', 'stepOut'][random(4)] ?? 'next';
+        const thread = 1 + random(4);
+        const more = random(2) ? { granularity: 'instruction' } : {};
+        const response = await client.response(command, { threadId: thread, ...more });
+        // A thread that waits may wait for ever: the others run on, until somebody asks for a pause.
+        if (!response.success) continue;
+        await new Promise((resolve) => setTimeout(resolve, random(20)));
+        await client.response('pause', { threadId: thread });
+        const { event } = await client.event('stopped', 'terminated');
+        if (event === 'terminated') break;
+        await client.request('stackTrace', { threadId: 1 + random(4) });
+      }
+      if (!client.events.some(({ event }) => event === 'terminated')) {
+        await breakAt();
+        await client.request('continue', { threadId: 1 });
+        await client.event('terminated');
+      }
+      return `${machine?.instructions} ${machine?.stateHash()}`;
+    };
+    const alone = await session(0);
+    assert.equal(await session(120), alone);
   });
 
   it('refuses a thread that is not there', async () => {
