@@ -31,10 +31,12 @@ export class LinearMemory {
     if (crossesPage(address, size)) {
       let value = 0n;
       this.checkParts(address, size, Access.Read, privilege);
+      this.requireAlignment(address, size, privilege);
       for (let i = 0; i < size; i++) value |= this.read(this.wrap(address + BigInt(i)), 1, privilege) << BigInt(i * 8);
       return value;
     }
     const at = this.translate(address, Access.Read, privilege);
+    this.requireAlignment(address, size, privilege);
     if (at === APIC_PAGE)
       return this.cpu.virtualization.apic?.readPage(pageOffset(address), size) ?? this.refuseApic(address, Access.Read);
     if (at === DEVICE) return this.cpu.physical.read(hostPhysical(BigInt(this.translation.deviceAddress)), size);
@@ -45,16 +47,24 @@ export class LinearMemory {
     const address = this.canonical(linear);
     if (crossesPage(address, size)) {
       this.checkParts(address, size, Access.Write, privilege);
+      this.requireAlignment(address, size, privilege);
       for (let i = 0; i < size; i++) this.write(this.wrap(address + BigInt(i)), 1, value >> BigInt(i * 8), privilege);
       return;
     }
     const at = this.translate(address, Access.Write, privilege);
+    this.requireAlignment(address, size, privilege);
     if (at === APIC_PAGE) {
       if (!this.cpu.virtualization.apic?.writePage(pageOffset(address), size, value))
         this.refuseApic(address, Access.Write);
     } else if (at === DEVICE)
       this.cpu.physical.write(hostPhysical(BigInt(this.translation.deviceAddress)), size, value);
     else this.translation.store(at, size, BigInt.asUintN(size * 8, value));
+  }
+
+  /** Alignment comes after the page (SDM vol. 3, table 6-2), and only for accesses of the program itself. */
+  private requireAlignment(address: bigint, size: number, privilege: Privilege): void {
+    if (!this.translation.alignmentChecked || privilege !== Privilege.Current) return;
+    if (Number(address & 15n) & (size - 1)) throw this.cpu.fault(Vector.AC, 0);
   }
 
   /** Raises whatever an access to these bytes would raise, and changes nothing but accessed and dirty flags. */
