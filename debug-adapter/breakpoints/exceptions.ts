@@ -6,6 +6,7 @@ import { checkedList } from '../session/router';
 import { formatSymbol } from '../stack/layers';
 import type { Done } from '../stepping/verb';
 import { operandOf } from '../watch/exit-operand';
+import { explainStale, STALE_TRANSLATION } from '../watch/explain-stale';
 import { explainEntryFailure, explainExit, exitFilterId, type Explanation } from '../watch/explain';
 
 export const ANY_EXIT = 'exit:any';
@@ -16,6 +17,12 @@ export const TRIPLE_FAULT = 'triple-fault';
 export const exceptionFilters: readonly DebugProtocol.ExceptionBreakpointsFilter[] = [
   { filter: ENTRY_FAILED, label: 'VM entry failed', description: 'A VM entry was refused by a check', default: true },
   { filter: TRIPLE_FAULT, label: 'Triple fault', description: 'A processor shut down', default: true },
+  {
+    filter: STALE_TRANSLATION,
+    label: 'Stale translation',
+    description: 'With "strictTranslation": a cached translation was used that the tables in memory contradict',
+    default: true,
+  },
   { filter: ANY_EXIT, label: 'Any VM exit', description: 'Every VM exit of every layer', default: false },
   ...(Object.keys(EXIT_REASONS) as ExitReasonSymbol[]).map((symbol) => ({
     filter: `exit:${symbol}`,
@@ -27,7 +34,7 @@ export const exceptionFilters: readonly DebugProtocol.ExceptionBreakpointsFilter
 
 /** setExceptionBreakpoints, and the taps that they need. */
 export class ExceptionFilters {
-  private enabled: ReadonlySet<string> = new Set([ENTRY_FAILED, TRIPLE_FAULT]);
+  private enabled: ReadonlySet<string> = new Set([ENTRY_FAILED, TRIPLE_FAULT, STALE_TRANSLATION]);
   /** A filter that holds until its first stop */
   private once: string | undefined;
   /** What the last stop for a filter was about; undefined when it was something else */
@@ -70,6 +77,9 @@ export class ExceptionFilters {
       },
       vmEntryFailed: (failure) => {
         if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), stop);
+      },
+      staleTranslation: (use) => {
+        if (this.wants(STALE_TRANSLATION)) this.report(explainStale(use, this.debuggee.placeOf(use)), stop);
       },
     };
   }

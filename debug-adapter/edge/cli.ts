@@ -22,6 +22,7 @@ const USAGE = `Usage: undervisor <command>
                              a disk, IDE unless said otherwise; several times for several. What the program writes stays
                              in memory; with "write" it goes to FILE
       --iommu                a VT-d unit in front of all DMA and interrupt messages
+      --strict-translation   tell of every place that uses a stale translation: a forgotten INVLPG, INVVPID, INVEPT
       --tpm tis|crb          a TPM 2.0 with this interface
       --boot KIND            auto (by the headers), pvh, multiboot, multiboot2, elf, raw
       --raw-address 0xADDR   where a raw image goes       --raw-entry 0xADDR   its first instruction

@@ -87,6 +87,7 @@ export function runOptions(args: readonly string[]): RunOptions {
     } else if (arg === '--exit-status') exitStatus = true;
     else if (arg === '--no-translator') launch.translator = false;
     else if (arg === '--iommu') launch.iommu = true;
+    else if (arg === '--strict-translation') launch.strictTranslation = true;
     else if (arg === '--max-instructions') maxInstructions = whole(args[++at], arg, Number.MAX_SAFE_INTEGER);
     else if (arg.startsWith('-')) throw new UsageError(`unknown option "${arg}"`);
     else if (launch.program === undefined) launch.program = arg;

@@ -119,6 +119,7 @@ export const attributes: readonly Attribute[] = [
     described: true,
   },
   { name: 'iommu', check: flag, described: true },
+  { name: 'strictTranslation', check: flag, described: true },
   { name: 'stopOnEntry', check: entryStop, described: false },
   { name: 'translator', check: flag, described: true },
   { name: 'build', check: text, described: true },

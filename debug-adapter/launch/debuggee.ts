@@ -1,8 +1,8 @@
-import type { VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
+import type { StaleTranslation, VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
 import type { Context, Machine, RunResult } from '../../emulator/machine/api';
 import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
-import { Layers, linearRip } from '../stack/layers';
+import { formatSymbol, Layers, linearRip } from '../stack/layers';
 import { ExitLog, type LoggedExit } from '../watch/exit-log';
 import { operandOf } from '../watch/exit-operand';
 import { PageLog, type PageEvent } from '../watch/page-log';
@@ -19,6 +19,8 @@ export interface Watcher {
   page?(event: PageEvent): void;
   probe?(hit: ProbeHit): void;
   serial?(layer: string, text: string): void;
+  /** Strict mode */
+  stale?(use: StaleTranslation): void;
 }
 
 /** Who an exit was of: a name, and the image that gives its addresses symbols */
@@ -71,6 +73,7 @@ export class Debuggee {
         this.injected[record.vcpu] = record.injected;
         this.watcher.entry?.(record);
       },
+      staleTranslation: (use) => this.watcher.stale?.(use),
     });
     machine.onSerial((byte, vcpu) => this.serial.add(byte, this.layers.nameOf(machine.running(vcpu))));
     machine.onDebugConsole((byte, vcpu) => this.console.add(byte, this.layers.nameOf(machine.running(vcpu))));
@@ -80,6 +83,12 @@ export class Debuggee {
   /** The context whose instruction comes next on a vCPU */
   running(vcpu = this.focus): Context {
     return this.machine.running(vcpu);
+  }
+
+  /** "guest at guest_main+0x10": who makes an access now */
+  placeOf({ vcpu, rip }: { readonly vcpu: number; readonly rip: bigint }): string {
+    const context = this.running(vcpu);
+    return `${this.layers.nameOf(context)} at ${formatSymbol(this.layers.symbolAt(context, rip), rip)}`;
   }
 
   /** The layer that an exit-log record names by number */

@@ -1,10 +1,11 @@
 import type { Outcome } from '../../emulator/machine/api';
-import type { VmEntryFailure, VmEntryRecord } from '../../emulator/cpu/taps';
+import type { StaleTranslation, VmEntryFailure, VmEntryRecord } from '../../emulator/cpu/taps';
 import { hex } from '../memory/reference';
 import { without } from '../protocol/without';
 import type { ExitRow, PageRow } from '../protocol/requests';
 import { formatSymbol } from '../stack/layers';
 import { explainEntryFailure } from '../watch/explain';
+import { entryInWords } from '../watch/explain-stale';
 import { exitRow } from '../watch/exit-rows';
 import { pageRow } from '../watch/page-log';
 import type { Debuggee } from './debuggee';
@@ -18,7 +19,22 @@ export type HeadlessRow =
   | ({ kind: 'page' } & Omit<PageRow, 'n'>)
   | { kind: 'serial'; layer: string; text: string }
   | { kind: 'boot'; protocol: string; reason: string }
+  | StaleRow
   | EndRow;
+
+/** A place that used a stale translation, once for each page and changed entry */
+interface StaleRow {
+  kind: 'stale';
+  vcpu: number;
+  instruction: number;
+  place: string;
+  access: string;
+  linear: string;
+  hostPhysical: string;
+  difference: string;
+  entry: string;
+  missing: string;
+}
 
 interface EndRow {
   kind: 'end';
@@ -72,6 +88,7 @@ const MOST_ASLEEP = 100_000;
 /** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success (see `exitStatus`). */
 export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
   const { write } = options;
+  const told = new Set<string>();
   debuggee.watcher = {
     exit: (index) => {
       const record = debuggee.exits.get(index);
@@ -80,6 +97,13 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
     entry: (record) => write(entryRow(record, debuggee)),
     page: (event) => write({ kind: 'page', ...without(pageRow(event), 'n') }),
     serial: (layer, text) => write({ kind: 'serial', layer, text }),
+    stale: (use) => {
+      const row = staleRow(use, debuggee);
+      const key = `${row.place} ${row.access} ${row.linear} ${row.entry}`;
+      if (told.has(key)) return;
+      told.add(key);
+      write(row);
+    },
   };
   const { machine } = debuggee;
   machine.addTaps({ vmEntryFailed: (failure) => write(failedEntryRow(failure, debuggee)) });
@@ -144,6 +168,21 @@ function failedEntryRow(failure: VmEntryFailure, debuggee: Debuggee): FailedEntr
   };
 }
 
+function staleRow(use: StaleTranslation, debuggee: Debuggee): StaleRow {
+  return {
+    kind: 'stale',
+    vcpu: use.vcpu,
+    instruction: use.instruction,
+    place: debuggee.placeOf(use),
+    access: use.access,
+    linear: hex(use.linear),
+    hostPhysical: hex(use.hostPhysical),
+    difference: use.difference,
+    entry: use.entry ? entryInWords(use.entry) : 'another table at the root',
+    missing: use.invalidation,
+  };
+}
+
 const outcomeName = (outcome: Outcome): string =>
   outcome.kind === 'exit-port' ? (outcome.code === 0 ? 'success' : 'failure') : outcome.kind;
 
@@ -161,6 +200,8 @@ export function textOf(row: HeadlessRow): string | undefined {
       return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
     case 'serial':
       return `serial ${row.layer.padEnd(8)} ${row.text}`;
+    case 'stale':
+      return `stale ${row.access} of ${row.linear} by ${row.place} uses ${row.hostPhysical}: ${row.difference}; ${row.entry}; missing ${row.missing}`;
     case 'boot':
       return `boot ${row.protocol.padEnd(9)} ${row.reason}`;
     case 'end': {

@@ -49,6 +49,7 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     ...(launch.quantum === undefined ? {} : { quantum: launch.quantum }),
     disks: await openDisks(launch.disks ?? [], files, launch.build),
     iommu: launch.iommu ?? false,
+    strictTranslation: launch.strictTranslation ?? false,
     ...(launch.tpm === undefined ? {} : { tpm: launch.tpm }),
     ...(launch.raw === undefined ? {} : { raw: rawPlace(launch.raw) }),
   };

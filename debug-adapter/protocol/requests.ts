@@ -29,6 +29,8 @@ export interface LaunchArguments {
   disks?: { file: string; interface?: 'ide' | 'virtio'; readOnly?: boolean; write?: 'copy-on-write' | 'through' }[];
   /** A VT-d unit in front of all DMA and interrupt messages. Default false */
   iommu?: boolean;
+  /** Every use of a cached translation that the tables in memory contradict can stop the machine. Slower. Default false */
+  strictTranslation?: boolean;
   /** Stop at the first instruction, at a function ("main"), at the first VM exit ("exit:any", "exit:CPUID"), or not at all. Default false */
   stopOnEntry?: boolean | string;
   /** Default true */

@@ -8,6 +8,7 @@ import type { Instruction } from '../isa/instruction';
 import { Segment, State } from '../memory/layout';
 import { describeFlush } from '../memory/flush-scope';
 import type { PhysicalMemory } from '../memory/physical';
+import type { TableWatch } from '../memory/table-watch';
 import { Tlb } from '../memory/tlb';
 import { Walker } from '../memory/walker';
 import { handleBoundary, isActive, PendingEvent, singleStep } from './boundary';
@@ -31,6 +32,7 @@ import { initState, resetState } from './reset';
 import { SlowPath } from './slow-path';
 import { raiseInit, raiseStartUp } from './start-up';
 import { CpuState } from './state';
+import { StrictTranslation } from './strict-translation';
 import type { Taps } from './taps';
 import { switchTask } from './task-switch';
 import { Translation } from './translation';
@@ -65,6 +67,8 @@ export interface CpuParts {
   /** Both are made with the processor in hand, because they call it. */
   readonly engine: (host: EngineHost) => EngineControl;
   readonly virtualization: (cpu: Processor) => Virtualization;
+  /** Strict mode, shared by all processors; absent: off */
+  readonly tableWatch?: TableWatch | undefined;
 }
 
 const VM = Number(Rflags.VM);
@@ -123,6 +127,10 @@ export class Cpu implements Processor {
     this.walker = new Walker(parts.physical, this.tlb);
     const engine = (): EngineControl => this.engine;
     this.translation = new Translation(memory, this.state, this.physical, this.walker, this.tlb, engine);
+    if (parts.tableWatch) {
+      const { state, tlb, taps, physical } = this;
+      this.translation.strict = new StrictTranslation(this.index, parts.tableWatch, state, tlb, taps, physical);
+    }
     const slowPath = new SlowPath(
       this.translation,
       this.physical,

@@ -131,7 +131,10 @@ export class Execution {
     const kind: FaultKind = state.get32(State.FAULT_KIND);
     switch (kind) {
       case FaultKind.Device:
-        this.executeOnDevice();
+        this.executeAlone('deviceAllowed');
+        return;
+      case FaultKind.StaleTranslation:
+        this.executeAlone('staleAllowed');
         return;
       case FaultKind.EptViolation:
       case FaultKind.EptMisconfiguration:
@@ -170,17 +173,19 @@ export class Execution {
     }
   }
 
-  /** Repeats the one instruction whose access was found to reach a device; see SlowPath. */
-  private executeOnDevice(): void {
+  /** Repeats the one instruction whose access was refused for the time being; see SlowPath. */
+  private executeAlone(allowed: 'deviceAllowed' | 'staleAllowed'): void {
     const { cpu, slowPath, start } = this;
     const { engine } = cpu;
     const before = cpu.retired;
     startInstruction(cpu, start);
-    slowPath.deviceAllowed = true;
+    slowPath[allowed] = true;
     const exit = engine.run(1, true);
-    slowPath.deviceAllowed = false;
+    // Still allowed: the instruction may have met the other reason as well.
     if (exit === EngineExit.Fault) this.handleFault();
-    else if (exit === EngineExit.Helper) this.help(engine.instruction);
+    slowPath[allowed] = false;
+    if (exit === EngineExit.Fault) return;
+    if (exit === EngineExit.Helper) this.help(engine.instruction);
     else if (cpu.retired !== before) finishInstruction(cpu, start, false, false);
   }
 }

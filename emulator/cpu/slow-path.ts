@@ -3,7 +3,7 @@ import { hostPhysical } from '../memory/address';
 import { pageOf } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
 import { ApicAccess, type ApicVirtualization } from './processor';
-import { APIC_PAGE, DEVICE, FAULT, FaultKind, Privilege, type Translation } from './translation';
+import { APIC_PAGE, DEVICE, FAULT, FaultKind, Privilege, StaleUse, type Translation } from './translation';
 
 const PAGE = 0xfffn;
 
@@ -16,6 +16,8 @@ const PAGE = 0xfffn;
  */
 export class SlowPath implements EngineHost {
   deviceAllowed = false;
+  /** Strict mode: likewise for the use of a stale translation */
+  staleAllowed = false;
 
   constructor(
     private readonly translation: Translation,
@@ -56,15 +58,15 @@ export class SlowPath implements EngineHost {
     const address = BigInt.asUintN(64, linear);
     if (this.translation.alignmentChecked && access !== Access.Execute) return false;
     if ((address ^ this.lastByte(address, size)) > PAGE) return false;
-    const at = this.translation.translate(address, access, Privilege.Current);
+    const at = this.translation.translate(address, access, Privilege.Current, StaleUse.Never);
     if (at < 0) return false;
-    // A page with decoded code gets no write tag: only the interpreter's slow path may store there.
-    return access !== Access.Write || !this.engine().isCodePage(pageOf(at));
+    // Such a page gets no write tag: only the interpreter's slow path may store there.
+    return access !== Access.Write || !this.translation.storesSlowly(pageOf(at));
   }
 
   fetch(linear: bigint): number {
     const address = BigInt.asUintN(64, linear);
-    const at = this.translation.translate(address, Access.Execute, Privilege.Current);
+    const at = this.translation.translate(address, Access.Execute, Privilege.Current, this.staleUse);
     if (at >= 0) {
       const page = pageOf(at);
       // Its bytes are about to be decoded: from now on a store there must come by the slow path.
@@ -81,9 +83,13 @@ export class SlowPath implements EngineHost {
     return -1;
   }
 
+  private get staleUse(): StaleUse {
+    return this.staleAllowed ? StaleUse.Tell : StaleUse.Refuse;
+  }
+
   /** A wasm address; DEVICE or APIC_PAGE when it may be reached now; FAULT after publishing. */
   private locate(address: bigint, access: Access): number {
-    const at = this.translation.translate(address, access, Privilege.Current);
+    const at = this.translation.translate(address, access, Privilege.Current, this.staleUse);
     if (at >= 0) return at;
     if (at === DEVICE || at === APIC_PAGE) {
       if (this.deviceAllowed) return at;

@@ -1,4 +1,5 @@
 import type { GuestPhysicalAddress, HostPhysicalAddress, LinearAddress } from '../memory/address';
+import type { TableWriter } from '../memory/table-watch';
 
 /**
  * Named callbacks, one for each kind of change that a debugger wants to know of. A tap that nobody sets is
@@ -22,8 +23,45 @@ export interface Taps {
   tripleFault?: ((vcpu: number) => void) | undefined;
   controlRegister?: ((register: number, value: bigint, vcpu: number) => void) | undefined;
   tlbFlush?: ((scope: string, vcpu: number) => void) | undefined;
+  /** Strict mode: an access used a cached translation that the tables in memory contradict. */
+  staleTranslation?: ((use: StaleTranslation) => void) | undefined;
   /** A device read or wrote memory by itself, or was kept from it; one call for each page. */
   dma?: ((record: DmaRecord) => void) | undefined;
+}
+
+/** Permissions are bits of memory/tlb.ts `Permission`. */
+export interface StaleTranslation {
+  readonly vcpu: number;
+  /** Retired instructions of the vCPU, and the instruction that made the access */
+  readonly instruction: number;
+  readonly rip: bigint;
+  readonly linear: LinearAddress;
+  readonly access: 'read' | 'write' | 'fetch';
+  /** What was cached and used; `guestPhysical` under EPT */
+  readonly guestPhysical: GuestPhysicalAddress | undefined;
+  readonly hostPhysical: HostPhysicalAddress;
+  readonly permissions: number;
+  /** What the tables say, in words, and where they lead; undefined: they do not map the address */
+  readonly difference: string;
+  readonly currentHostPhysical: HostPhysicalAddress | undefined;
+  readonly currentPermissions: number;
+  /** The entry that was changed last; undefined when none was: the root leads to other tables */
+  readonly entry: StaleEntry | undefined;
+  /** What software left out: "INVEPT for ..." */
+  readonly invalidation: string;
+  readonly vpid: number;
+  readonly pcid: number;
+  readonly eptRoot: bigint;
+}
+
+export interface StaleEntry {
+  readonly table: 'paging' | 'ept';
+  /** 'PTE', 'EPT PDE', ... */
+  readonly name: string;
+  readonly address: HostPhysicalAddress;
+  readonly before: bigint;
+  readonly now: bigint;
+  readonly writer: TableWriter;
 }
 
 export interface DmaRecord {

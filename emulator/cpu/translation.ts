@@ -2,7 +2,7 @@ import { Cr0, Efer } from '../arch/control-registers';
 import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { Access, type EngineControl } from '../engine/host';
-import { Segment, State } from '../memory/layout';
+import { RAM_BASE, Segment, State } from '../memory/layout';
 import { pageOf, type MachineMemory } from '../memory/machine-memory';
 import { PagingContext } from '../memory/paging-context';
 import { LONG_MODE, PAE } from '../memory/paging-format';
@@ -12,6 +12,7 @@ import { AccessBit, WalkFault, type Walker } from '../memory/walker';
 import { ApicAccess, EptFaultKind } from './processor';
 import { PagingContexts, type DigestedContext } from './paging-contexts';
 import type { CpuState } from './state';
+import { Verdict, type StrictTranslation } from './strict-translation';
 
 export const enum Privilege {
   /** That of the running code */
@@ -36,6 +37,18 @@ export const enum FaultKind {
   LogFull = 6,
   /** An access to the APIC-access page that causes a VM exit; `qualification` is the exit's. */
   ApicAccess = 7,
+  /** Strict mode: the access would use a stale translation; the instruction is to be executed alone, and then told. */
+  StaleTranslation = 8,
+}
+
+/** Strict mode: what becomes of the use of a stale translation. */
+export const enum StaleUse {
+  /** It is told, and takes place as on silicon. */
+  Tell,
+  /** FaultKind.StaleTranslation, so that the instruction comes again alone */
+  Refuse,
+  /** FaultKind.StaleTranslation, also when it was told before */
+  Never,
 }
 
 /** Bit of State.APIC_VIRTUALIZATION: "virtualize APIC accesses" */
@@ -66,6 +79,7 @@ const PE = Number(Cr0.PE);
 const AM = Number(Cr0.AM);
 const VM = Number(Rflags.VM);
 const AC = Number(Rflags.AC);
+const EVERY_PERMISSION = Permission.READ | Permission.WRITE | Permission.EXECUTE;
 const ACCESS_BITS = [0, AccessBit.WRITE, AccessBit.FETCH] as const;
 
 /** The last failed translation. */
@@ -98,6 +112,8 @@ export class Translation {
   private smapLifted = false;
   /** CPL 3, CR0.AM and RFLAGS.AC: accesses that are not aligned raise #AC, so no mapping serves generated code. */
   alignmentChecked = false;
+  /** Strict mode compares every use of a cached mapping with the tables. */
+  strict: StrictTranslation | undefined;
   private readonly view: DataView;
   private readonly scratch = new BigUint64Array(1);
   private readonly scratchWords = new Int32Array(this.scratch.buffer);
@@ -133,6 +149,10 @@ export class Translation {
     this.selectBanks(digested);
     const bank = this.user ? this.userBank : this.smapLifted ? this.currentBank : this.systemBank;
     this.currentBank = bank;
+    if (this.strict) {
+      this.strict.entered(this.systemBank, context.root);
+      this.strict.entered(bank, context.root);
+    }
     if (state.get32(State.TLB_BANK) === bank) return false;
     state.set32(State.TLB_BANK, bank);
     return true;
@@ -153,7 +173,7 @@ export class Translation {
    * Translates one byte's address. Refills the TLB. The access is assumed not to cross a page.
    * @returns the wasm address in RAM; DEVICE with `deviceAddress`; APIC_PAGE; or FAULT with `fault`
    */
-  translate(linear: bigint, access: Access, privilege: Privilege): number {
+  translate(linear: bigint, access: Access, privilege: Privilege, stale = StaleUse.Tell): number {
     const bank = this.bankFor(privilege);
     this.scratch[0] = linear;
     const low = this.scratchWords[0] ?? 0;
@@ -161,11 +181,45 @@ export class Translation {
     if (bank !== 0) {
       const page = this.tlb.find(bank, low, high, ACCESS_PERMISSION[access]);
       if (page >= 0) {
-        if (!this.watched(bank)) this.tlb.retag(bank, low, high, !this.engine().isCodePage(page));
-        return page + (low & 0xfff);
+        const at = page + (low & 0xfff);
+        if (this.strict) {
+          const { tlb } = this;
+          const cached = {
+            hostPhysical: at - RAM_BASE,
+            guestPhysical: tlb.guestPageOf(bank, low) * 4096 + (low & 0xfff),
+            permissions: tlb.permissionsOf(bank, low),
+          };
+          const bits = this.accessBits(access, privilege);
+          const verdict = this.strict.judge(this.context, linear, access, bits, cached);
+          if (verdict !== Verdict.Current) return this.useStale(linear, at, verdict, stale);
+        }
+        if (!this.watched(bank)) this.tlb.retag(bank, low, high, !this.storesSlowly(page));
+        return at;
       }
     }
-    return this.walk(bank, linear, low, high, access, privilege);
+    return this.walk(bank, linear, low, high, access, privilege, stale);
+  }
+
+  /** A stale mapping is used all the same, as silicon does; it gets no tags, so that each use is seen. */
+  private useStale(linear: bigint, at: number, verdict: Verdict, use: StaleUse): number {
+    if (verdict === Verdict.Told && use !== StaleUse.Never) return at;
+    if (use === StaleUse.Tell) {
+      this.strict?.tell();
+      return at;
+    }
+    this.record(FaultKind.StaleTranslation, 0, 0, linear);
+    return FAULT;
+  }
+
+  /** Whether generated code must not store to this RAM page by itself: it holds decoded code, or a watched table. */
+  storesSlowly(ramPage: number): boolean {
+    return this.engine().isCodePage(ramPage) || this.strict?.watches(ramPage) === true;
+  }
+
+  private accessBits(access: Access, privilege: Privilege): number {
+    const user = privilege === Privilege.User || (privilege === Privilege.Current && this.user);
+    const lifted = privilege === Privilege.Current && this.smapLifted;
+    return ACCESS_BITS[access] | (user ? AccessBit.USER : lifted ? AccessBit.SMAP_LIFTED : 0);
   }
 
   /** Every data access through this bank is to be looked at. */
@@ -179,16 +233,22 @@ export class Translation {
     return this.user ? this.userBank : 0;
   }
 
-  private walk(bank: number, linear: bigint, low: number, high: number, access: Access, privilege: Privilege): number {
+  private walk(
+    bank: number,
+    linear: bigint,
+    low: number,
+    high: number,
+    access: Access,
+    privilege: Privilege,
+    stale: StaleUse,
+  ): number {
     const { walker, context } = this;
     // A 32-bit linear address is never checked; a 64-bit one that is not canonical reached no TLB entry either.
     if (context.format === LONG_MODE && (high << 16) >> 16 !== high) {
       this.record(FaultKind.Exception, Vector.GP, 0, linear);
       return FAULT;
     }
-    const user = privilege === Privilege.User || (privilege === Privilege.Current && this.user);
-    const lifted = privilege === Privilege.Current && this.smapLifted;
-    const bits = ACCESS_BITS[access] | (user ? AccessBit.USER : lifted ? AccessBit.SMAP_LIFTED : 0);
+    const bits = this.accessBits(access, privilege);
     if (!walker.walk(context, linear, bits)) {
       if (this.tlb.forget(context, low, high)) this.engine().translationChanged();
       this.recordWalk(linear);
@@ -197,6 +257,13 @@ export class Translation {
     // No mapping of this page may be cached where accesses are not looked at.
     if (walker.hostPhysical - (low & 0xfff) === context.apicAccessPage) return APIC_PAGE;
     const ram = this.physical.ramAddress(walker.hostPhysical);
+    // What the walk took from caches of guest-physical mappings and paging structures may be stale too.
+    const verdict = this.strict?.judge(context, linear, access, bits, walker) ?? Verdict.Current;
+    if (verdict !== Verdict.Current) {
+      if (bank !== 0 && ram >= 0) this.fill(bank, low, high, pageOf(ram), 0);
+      this.deviceAddress = walker.hostPhysical;
+      return this.useStale(linear, ram < 0 ? DEVICE : ram, verdict, stale);
+    }
     if (ram < 0) {
       this.deviceAddress = walker.hostPhysical;
       return DEVICE;
@@ -205,11 +272,11 @@ export class Translation {
     return ram;
   }
 
-  private fill(bank: number, low: number, high: number, ramPage: number): void {
+  private fill(bank: number, low: number, high: number, ramPage: number, taggable = EVERY_PERMISSION): void {
     const { permissions, global, pageSize, guestPhysical } = this.walker;
-    const code = (permissions & Permission.WRITE) !== 0 && this.engine().isCodePage(ramPage);
+    const slow = (permissions & Permission.WRITE) !== 0 && this.storesSlowly(ramPage);
     const data = this.watched(bank) ? permissions & Permission.EXECUTE : permissions;
-    const tagged = code ? data & ~Permission.WRITE : data;
+    const tagged = data & taggable & (slow ? ~Permission.WRITE : EVERY_PERMISSION);
     const guestPage = Math.floor(guestPhysical / 4096);
     this.tlb.fillWords(bank, low, high, ramPage, permissions, tagged, global, pageSize, guestPage);
   }
@@ -277,6 +344,16 @@ export class Translation {
 
   /** Stores to RAM at a wasm address, and tells the engine when code was there. */
   store(at: number, size: number, value: bigint): void {
+    const { strict } = this;
+    const table = strict?.watches(at) === true;
+    if (table) strict.storing(at, size);
+    this.storeBytes(at, size, value);
+    if (table) strict.stored(at, size);
+    const engine = this.engine();
+    if (engine.isCodePage(pageOf(at))) engine.codeWritten(at, size);
+  }
+
+  private storeBytes(at: number, size: number, value: bigint): void {
     switch (size) {
       case 1:
         this.view.setUint8(at, Number(value & 0xffn));
@@ -290,8 +367,6 @@ export class Translation {
       default:
         this.view.setBigUint64(at, BigInt.asUintN(64, value), true);
     }
-    const engine = this.engine();
-    if (engine.isCodePage(pageOf(at))) engine.codeWritten(at, size);
   }
 
   /** Copies the recorded fault to State.FAULT_*, where generated code and the run loop look. */

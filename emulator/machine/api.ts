@@ -195,6 +195,11 @@ export interface MachineConfiguration {
   readonly quantum?: number;
   /** Hot code is translated; otherwise everything is interpreted. The results are the same. */
   readonly translator: boolean;
+  /**
+   * Tells by the tap `staleTranslation` of every use of a cached translation that the tables contradict. Results are the
+   * same; it is slower, and nothing is translated.
+   */
+  readonly strictTranslation?: boolean;
   /** Instructions interpreted in a page before its code is translated; a low value translates nearly everything */
   readonly translatorThreshold?: number;
   readonly disks?: readonly DiskConfiguration[];

@@ -10,6 +10,7 @@ import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import { State, RAM_BASE } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
 import { PhysicalMemory } from '../memory/physical';
+import { TableWatch } from '../memory/table-watch';
 import { createVmx, readVmcsField, vmxHelpers, writeVmcsField } from '../vmx';
 import {
   MAXIMUM_PROCESSORS,
@@ -49,6 +50,7 @@ const MOST_IDLE_TURNS = 1000;
 /** In the order of the VMCS's encoding */
 const ACTIVITIES = ['active', 'halted', 'shutdown', 'waiting for SIPI'] as const;
 const HELPERS = { ...processorHelpers, ...vmxHelpers };
+const DEVICE_WRITER = { vcpu: -1, instruction: 0, rip: 0n, root: true } as const;
 /** Registers that decide about translation: after a debugger wrote one, nothing cached is to be trusted. */
 const TRANSLATION_REGISTERS = new Set(['cr0', 'cr3', 'cr4', 'efer']);
 
@@ -87,6 +89,7 @@ class EmulatedMachine implements Machine {
   private readonly serialListeners = new Set<(byte: number, vcpu: number) => void>();
   private readonly consoleListeners = new Set<(byte: number, vcpu: number) => void>();
   private outcome: Outcome | undefined;
+  private readonly tableWatch: TableWatch | undefined;
 
   constructor(readonly configuration: MachineConfiguration) {
     const { memory, processors: count = 1, quantum = DEFAULT_QUANTUM } = configuration;
@@ -97,11 +100,12 @@ class EmulatedMachine implements Machine {
     this.physical = new PhysicalMemory(this.memory);
     this.processors = new Processors(this.memory, count);
     this.scheduler = new Scheduler(this.processors, quantum);
+    if (configuration.strictTranslation) this.tableWatch = this.watchTables();
     const running = (): number => this.processors.running;
     this.board = new Board(this.physical, this.processors, configuration, this.boardHub.taps, {
       serialOutput: (byte) => this.serialListeners.forEach((listener) => listener(byte, running())),
       consoleOutput: (byte) => this.consoleListeners.forEach((listener) => listener(byte, running())),
-      ramChanged: (at, size) => this.engine.codeWritten(at, size),
+      ramChanged: (at, size) => this.ramChanged(at, size),
       exit: (code) => this.end({ kind: 'exit-port', code }),
       reset: (cause) => this.end({ kind: 'reset', cause }),
       powerOff: () => this.end({ kind: 'power-off' }),
@@ -117,7 +121,8 @@ class EmulatedMachine implements Machine {
     });
     this.board.startAsFirmware();
     this.engine = this.processors.current.engine;
-    this.engine.translatorEnabled = configuration.translator;
+    // In strict mode every use of a mapping is to be seen, also by code that goes on in a stale page.
+    this.engine.translatorEnabled = configuration.translator && !configuration.strictTranslation;
     if (configuration.translatorThreshold !== undefined) this.engine.hotThreshold = configuration.translatorThreshold;
     this.physical.rangesMoved();
     this.processors.states.forEach((state, vcpu) =>
@@ -153,6 +158,23 @@ class EmulatedMachine implements Machine {
     }));
   }
 
+  private watchTables(): TableWatch {
+    return new TableWatch(
+      this.memory,
+      (page) => this.processors.current.tlb.withdrawWrite(page),
+      () => {
+        for (const { tlb } of this.processors.cpus) tlb.withdrawAll();
+        this.engine.translationChanged();
+      },
+    );
+  }
+
+  /** By a device */
+  private ramChanged(wasmAddress: number, size: number): void {
+    this.engine.codeWritten(wasmAddress, size);
+    this.tableWatch?.overwritten(wasmAddress, size, DEVICE_WRITER);
+  }
+
   private createCpu(
     index: number,
     state: CpuState,
@@ -170,6 +192,7 @@ class EmulatedMachine implements Machine {
       interrupts: this.board.interrupts[index] ?? noInterrupts,
       helpers: HELPERS,
       virtualization: createVmx,
+      tableWatch: this.tableWatch,
     });
   }
 
@@ -192,7 +215,7 @@ class EmulatedMachine implements Machine {
   }
 
   set translatorEnabled(value: boolean) {
-    this.engine.translatorEnabled = value;
+    this.engine.translatorEnabled = value && !this.configuration.strictTranslation;
   }
 
   addTaps(taps: Taps): () => void {

@@ -14,6 +14,7 @@ const NAMES = [
   'tripleFault',
   'controlRegister',
   'tlbFlush',
+  'staleTranslation',
   'dma',
 ] as const satisfies readonly (keyof Taps)[];
 /** Fails to compile when a tap is missing from NAMES. */

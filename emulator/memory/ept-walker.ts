@@ -156,7 +156,10 @@ export class EptWalker {
     probe: boolean,
   ): number {
     this.dirty = true;
-    if (probe) return output;
+    if (probe) {
+      this.dirty = !context.eptAccessedDirty || ((this.lows[leafDepth] ?? 0) & EptBit.DIRTY) !== 0;
+      return output;
+    }
     if ((access & ~this.permissions) !== 0) return this.fail(EptFailure.Violation, this.permissions);
     if (!context.eptAccessedDirty) return output;
     const wasDirty = ((this.lows[leafDepth] ?? 0) & EptBit.DIRTY) !== 0;

@@ -7,6 +7,8 @@ import type { PhysicalMemory } from './physical';
  * numbers (see PagingContext) and entries naturally aligned.
  */
 export class TableMemory {
+  /** Of the last entry loaded */
+  address = 0;
   low = 0;
   high = 0;
   /** Told when the processor itself changes RAM (accessed and dirty flags): wasm address, bytes. */
@@ -15,6 +17,7 @@ export class TableMemory {
   constructor(private readonly physical: PhysicalMemory) {}
 
   load(address: number, size: 4 | 8): void {
+    this.address = address;
     const at = this.physical.ramAddress(address);
     if (at < 0) {
       const value = this.physical.read(hostPhysical(BigInt(address)), size);

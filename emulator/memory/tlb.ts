@@ -210,6 +210,30 @@ export class Tlb {
     this.setTags(bankAddress + index * TLB_ENTRY_SIZE, low & PAGE_NUMBER, high, ramPage, permissions);
   }
 
+  /** Of a mapping that `find` found: its permissions, and the guest-physical page number */
+  permissionsOf(bankAddress: number, low: number): number {
+    return (this.words[this.entryAt(bankAddress, low)] ?? 0) & PERMISSIONS;
+  }
+
+  guestPageOf(bankAddress: number, low: number): number {
+    return (this.words[this.entryAt(bankAddress, low) + 2] ?? 0) >>> 0;
+  }
+
+  private entryAt(bankAddress: number, low: number): number {
+    const bank = (bankAddress - this.base) / TLB_BANK_SIZE;
+    return this.entries + (bank * TLB_ENTRIES + ((low >>> 12) & (TLB_ENTRIES - 1))) * ENTRY_WORDS;
+  }
+
+  /** Takes all tags back; the mappings stay, and their next use comes by `find`. */
+  withdrawAll(): void {
+    for (let bank = 0; bank < TLB_BANK_COUNT; bank++)
+      if ((this.words[this.tags + bank * TAG_WORDS + FILLED] ?? 0) !== 0) this.withdrawBank(this.address(bank));
+  }
+
+  withdrawBank(bankAddress: number): void {
+    this.memory.u8.fill(0xff, bankAddress, bankAddress + TLB_BANK_SIZE);
+  }
+
   /** The wasm address that generated code would use for the access (TLB_READ, _WRITE or _EXECUTE), or -1. For tests. */
   lookup(bankAddress: number, linear: bigint, access: number): number {
     const low = Number(BigInt.asIntN(32, linear));

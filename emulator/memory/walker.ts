@@ -66,6 +66,8 @@ export class Walker {
   /** Permission bits of the page for the privilege of the access; WRITE only with the dirty flags set. */
   permissions = 0;
   global = false;
+  /** After a probe: a write would find every dirty flag set. */
+  dirty = false;
   /** Bytes that the paging leaf maps (the unit of INVLPG); 4096 with paging off */
   pageSize = 4096;
   fault: WalkFault = WalkFault.None;
@@ -120,6 +122,7 @@ export class Walker {
       this.pageSize = 4096;
       this.global = false;
       this.permissions = Permission.READ | Permission.WRITE | Permission.EXECUTE;
+      this.dirty = true;
       // Without paging every linear address is user-mode, writable and executable (SDM vol. 3, 4.6.1 and table 28-7).
       return this.finish(context, low, access, probe, WRITABLE | USER, false);
     }
@@ -228,6 +231,7 @@ export class Walker {
         this.entryAllowed[depth] = (rights & (WRITABLE | USER)) | (noExecute ? NOT_EXECUTABLE : 0);
         continue;
       }
+      this.dirty = (low & DIRTY) !== 0;
       this.pageSize = level.span;
       this.global = context.global && (low & GLOBAL) !== 0;
       if (!probe) {
@@ -236,7 +240,7 @@ export class Walker {
         if (!this.updateFlags(context, start, depth, access)) return false;
         if (this.tlb !== undefined) this.fillStructures(context, format, address, depth);
         if ((low & DIRTY) === 0 && (access & AccessBit.WRITE) === 0) this.permissions &= ~Permission.WRITE;
-      }
+      } else this.permit(context, rights, noExecute, access);
       return this.finish(context, base + (address % level.span), access, probe, rights, noExecute);
     }
     return false;
@@ -328,8 +332,9 @@ export class Walker {
     if (host < 0) return this.eptFault(context, guestPhysical, bits, advancedInformation(rights, noExecute));
     this.hostPhysical = host;
     const { permissions, dirty } = this.ept;
+    this.dirty &&= dirty;
     if ((permissions & EptBit.READ) === 0) this.permissions &= ~Permission.READ;
-    if ((permissions & EptBit.WRITE) === 0 || !dirty) this.permissions &= ~Permission.WRITE;
+    if ((permissions & EptBit.WRITE) === 0 || (!dirty && !probe)) this.permissions &= ~Permission.WRITE;
     if ((permissions & execute) === 0) this.permissions &= ~Permission.EXECUTE;
     return true;
   }

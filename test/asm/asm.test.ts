@@ -38,11 +38,13 @@ interface Run {
   readonly output: string;
   readonly end: unknown;
   readonly hash: string;
+  /** What strict mode told */
+  readonly stale: readonly string[];
 }
 
 type Parts = Pick<MachineConfiguration, 'processors' | 'quantum' | 'disks' | 'iommu'>;
 
-function runHere(elf: string, translator: boolean, parts: Parts): Run {
+function runHere(elf: string, translator: boolean, parts: Parts, strictTranslation = false): Run {
   const kernel = { name: path.basename(elf), bytes: new Uint8Array(readFileSync(elf)) };
   const machine = createMachine({
     memory: 64,
@@ -51,12 +53,23 @@ function runHere(elf: string, translator: boolean, parts: Parts): Run {
     commandLine: '',
     translator,
     translatorThreshold: parts.processors === 1 ? LOW_THRESHOLD : LOW_THRESHOLD_WAITING,
+    strictTranslation,
     ...parts,
+  });
+  const stale: string[] = [];
+  machine.addTaps({
+    staleTranslation: ({ rip, invalidation }) => stale.push(`0x${rip.toString(16)}: ${invalidation}`),
   });
   const bytes: number[] = [];
   machine.onSerial((byte) => bytes.push(byte));
   const end = machine.run(LIMIT);
-  return { output: Buffer.from(bytes).toString('latin1'), end, hash: machine.stateHash() };
+  return { output: Buffer.from(bytes).toString('latin1'), end, hash: machine.stateHash(), stale };
+}
+
+/** How many stale translations a test uses on purpose: it says so in its heading, "stale uses: 5". */
+function staleUsesOf(file: string): number {
+  const heading = readFileSync(path.resolve('test/asm', file), 'utf8').split('#include', 1)[0] ?? '';
+  return Number(/stale uses: (\d+)/.exec(heading)?.[1] ?? 0);
 }
 
 describe('assembly tests: system behaviour, as QEMU and the manual have it', function () {
@@ -71,7 +84,8 @@ describe('assembly tests: system behaviour, as QEMU and the manual have it', fun
   });
 
   const sources = readdirSync(path.resolve('test/asm')).filter((file) => /\.[Sc]$/.test(file) && file !== 'harness.S');
-  for (const name of sources.map((file) => path.parse(file).name)) {
+  for (const file of sources) {
+    const { name } = path.parse(file);
     it(name, () => {
       const elf = tools.buildAsmTest(name, out, tool);
       const { output: expected } = tools.expectedOutput(name, elf);
@@ -86,6 +100,10 @@ describe('assembly tests: system behaviour, as QEMU and the manual have it', fun
           assert.deepEqual(end, { why: 'ended', outcome: { kind: 'exit-port', code: 0 } }, how);
         }
         assert.equal(runs[0]?.hash, runs[1]?.hash, `the same machine, translated or not, in turns of ${quantum}`);
+        if (quantum !== QUANTA.at(-1) && processors > 1) continue;
+        const strict = runHere(elf, false, { processors, quantum, ...parts }, true);
+        assert.equal(strict.hash, runs[0]?.hash, 'the same machine in strict mode');
+        assert.equal(strict.stale.length, staleUsesOf(file), `stale translations:\n${strict.stale.join('\n')}`);
       }
     });
   }

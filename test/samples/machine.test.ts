@@ -12,9 +12,17 @@ const image = (name: string) => ({
 });
 
 /** Serial output of a run on our machine, which must end with the guest's success. */
-function serialOf(program: string, modules: readonly string[], translator: boolean): string {
+function serialOf(program: string, modules: readonly string[], translator: boolean, strict = false): string {
   const kernel = { ...image(program), commandLine: '' };
-  const machine = createMachine({ memory: 64, kernel, modules: modules.map(image), commandLine: '', translator });
+  const machine = createMachine({
+    memory: 64,
+    kernel,
+    modules: modules.map(image),
+    commandLine: '',
+    translator,
+    strictTranslation: strict,
+  });
+  machine.addTaps({ staleTranslation: (use) => assert.fail(`at ${use.rip}: missing ${use.invalidation}`) });
   const bytes: number[] = [];
   machine.onSerial((byte) => bytes.push(byte));
   const result = machine.run(1_000_000_000);
@@ -25,6 +33,11 @@ function serialOf(program: string, modules: readonly string[], translator: boole
 
 describe('samples: the stack on our machine', function () {
   this.timeout(240_000);
+
+  it('uses no stale translation: strict mode says nothing', () => {
+    checkMonitored(serialOf('vmm', ['guest', 'monitor'], false, true));
+    checkAttacks(serialOf('attacks', ['guest', 'monitor'], false, true));
+  });
 
   for (const translator of [false, true]) {
     const how = translator ? 'translated' : 'interpreted';

@@ -5,7 +5,7 @@ import { Cpu } from '../../emulator/cpu/cpu';
 import { processorHelpers } from '../../emulator/cpu/helpers/table';
 import { ExitTaken, ProcessorFault } from '../../emulator/cpu/fault';
 import { noInterrupts, type InterruptSource } from '../../emulator/cpu/processor';
-import type { Taps, VmEntryFailure, VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
+import type { StaleTranslation, Taps, VmEntryFailure, VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
 import { Engine } from '../../emulator/engine/engine';
 import { EngineExit, type EngineControl } from '../../emulator/engine/host';
 import type { Instruction } from '../../emulator/isa/instruction';
@@ -13,6 +13,7 @@ import type { ExitRule, InstructionRow } from '../../emulator/isa/row';
 import { hostPhysical } from '../../emulator/memory/address';
 import { RAM_BASE, Segment } from '../../emulator/memory/layout';
 import { MachineMemory } from '../../emulator/memory/machine-memory';
+import { TableWatch } from '../../emulator/memory/table-watch';
 import { PhysicalMemory } from '../../emulator/memory/physical';
 import { createVmx, vmxHelpers, VMCS_REVISION, type Vmx } from '../../emulator/vmx';
 import { Slot, type Vmcs } from '../../emulator/vmx/vmcs';
@@ -123,13 +124,23 @@ export class VmxBench {
   readonly vmx: Vmx;
 
   /** @param executes with the real engine and all helpers: `cpu.run` executes code */
-  constructor(interrupts: InterruptSource = noInterrupts, executes = false) {
+  /** Strict mode: what was told */
+  readonly stale: StaleTranslation[] = [];
+
+  constructor(interrupts: InterruptSource = noInterrupts, executes = false, strict = false) {
     const taps: Taps = {
       vmEntryFailed: (failure) => this.failures.push({ ...failure }),
       vmExit: (record) => this.exits.push({ ...record }),
       vmEntry: (record) => this.entries.push({ ...record }),
       tlbFlush: (scope) => this.flushes.push(scope),
+      staleTranslation: (use) => this.stale.push(use),
     };
+    const { memory } = this.physical;
+    const watch = new TableWatch(
+      memory,
+      (page) => this.cpu.tlb.withdrawWrite(page),
+      () => this.cpu.tlb.withdrawAll(),
+    );
     let vmx: Vmx | undefined;
     this.cpu = new Cpu({
       index: 0,
@@ -140,6 +151,7 @@ export class VmxBench {
       helpers: executes ? { ...processorHelpers, ...vmxHelpers } : vmxHelpers,
       engine: executes ? (host) => new Engine(this.physical.memory, host) : noEngine,
       virtualization: (cpu) => (vmx = createVmx(cpu)),
+      tableWatch: strict ? watch : undefined,
     });
     if (!vmx) throw new Error('the processor did not make its VT-x');
     this.vmx = vmx;
@@ -218,8 +230,8 @@ export class VmxBench {
   }
 
   /** VMXON, VMCLEAR and VMPTRLD, with a VMCS whose entry succeeds: a 64-bit guest. */
-  static ready(interrupts?: InterruptSource, executes?: boolean): VmxBench {
-    const bench = new VmxBench(interrupts, executes);
+  static ready(interrupts?: InterruptSource, executes?: boolean, strict?: boolean): VmxBench {
+    const bench = new VmxBench(interrupts, executes, strict);
     bench.prepareEntry();
     return bench;
   }

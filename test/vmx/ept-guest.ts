@@ -20,8 +20,9 @@ export function eptGuest(
   code: readonly number[],
   controls: number,
   prepare: (bench: VmxBench) => void = () => undefined,
+  strict = false,
 ): GuestBench {
-  return new GuestBench(code, (bench) => {
+  const all = (bench: VmxBench): void => {
     enableEpt(bench, controls);
     bench.write64(EPT, (EPT + 0x1000n) | ALL);
     bench.write64(EPT + 0x1000n, (EPT + 0x2000n) | ALL);
@@ -32,7 +33,8 @@ export function eptGuest(
     bench.set('VIRTUALIZATION_EXCEPTION_ADDRESS', AREA);
     for (let at = 0n; at < 64n; at += 8n) bench.write64(AREA + at, 0n);
     prepare(bench);
-  });
+  };
+  return new GuestBench(code, all, undefined, strict);
 }
 
 const bytes = (value: bigint, count: number): number[] =>

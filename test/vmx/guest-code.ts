@@ -24,8 +24,9 @@ export class GuestBench {
     code: readonly number[],
     prepare: (bench: VmxBench) => void = () => undefined,
     interrupts?: InterruptSource,
+    strict = false,
   ) {
-    this.bench = VmxBench.ready(interrupts, true);
+    this.bench = VmxBench.ready(interrupts, true, strict);
     const { bench } = this;
     this.bytes(CODE, code);
     this.bytes(HOST_CODE, [HLT]);
