@@ -91,7 +91,7 @@ export class VmEntry {
     }
     if (launch) core.vmcs.launched = true;
     this.startTimers();
-    this.virtualApic.enter(this.context.pin, this.context.primary, this.context.secondary);
+    this.virtualApic.enter(this.context);
     core.cpu.contextChanged();
     this.announce(launch);
     this.injectEvent();

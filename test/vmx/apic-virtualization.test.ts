@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { Primary, Secondary } from '../../emulator/arch/controls';
 import { ExitReason } from '../../emulator/arch/exit-reasons';
 import { describeQualification } from '../../emulator/arch/exit-qualification';
+import { ApicBus } from '../../emulator/devices/apic-bus';
+import { LocalApic } from '../../emulator/devices/local-apic';
 import { State } from '../../emulator/memory/layout';
 import {
   ACCESS_PAGE,
@@ -238,6 +240,56 @@ describe('APIC-access page (SDM vol. 3, 30.4)', () => {
     guest.bench.or('SECONDARY_PROCESSOR_CONTROLS', Secondary.VIRTUALIZE_APIC_ACCESSES);
     guest.bench.set('GUEST_RIP', CODE);
     assert.equal(guest.enter(), ExitReason.APIC_ACCESS, 'without VPIDs VM entry dropped the mapping');
+  });
+
+  it('a mapping cached under a VPID before the control was set stays in use until INVVPID (30.4.5)', () => {
+    const guest = apicGuest([Code.load(at(0x20)), Code.vmcall], { secondary: Secondary.ENABLE_VPID });
+    const { bench } = guest;
+    bench.set('VPID', 7);
+    bench.write32(at(0x20), 0x77);
+    const again = (): number => {
+      bench.set('GUEST_RIP', CODE);
+      return guest.enter();
+    };
+    assert.equal(again(), ExitReason.VMCALL);
+    bench.or('SECONDARY_PROCESSOR_CONTROLS', Secondary.VIRTUALIZE_APIC_ACCESSES);
+    assert.equal(again(), ExitReason.VMCALL, 'stale');
+    bench.cpu.tlb.flushVpid(7);
+    assert.equal(again(), ExitReason.APIC_ACCESS);
+    bench.set('APIC_ACCESS_ADDRESS', 0x7_3000);
+    assert.equal(again(), ExitReason.VMCALL, 'another page now');
+  });
+
+  it('an exit behind the instruction takes the single-step trap along as pending', () => {
+    const guest = apicGuest([Code.store(at(0x80), 0x10), Code.nop], ACCESSES);
+    guest.bench.write32(VTPR, 0x50);
+    guest.bench.set('TPR_THRESHOLD', 5);
+    guest.bench.or('GUEST_RFLAGS', 0x100);
+    assert.equal(guest.enter(), ExitReason.TPR_BELOW_THRESHOLD);
+    assert.equal(guest.bench.get('GUEST_PENDING_DEBUG_EXCEPTIONS'), 0x4000n);
+  });
+
+  it('a guest in shutdown meets the threshold only when an NMI has ended that', () => {
+    const guest = apicGuest([Code.vmcall], ACCESSES);
+    guest.bench.set('TPR_THRESHOLD', 1);
+    guest.bench.set('GUEST_ACTIVITY_STATE', 2);
+    guest.bench.cpu.raiseNmi();
+    assert.equal(guest.enter(), ExitReason.TPR_BELOW_THRESHOLD);
+    assert.equal(guest.handler, 2);
+  });
+
+  it('code decoded on the virtual-APIC page follows what the guest writes through the APIC-access page', () => {
+    const code = VIRTUAL_PAGE + 0x20n;
+    const guest = apicGuest([], REGISTERS);
+    guest.bytes(code, [...Code.nop, ...Code.vmcall]);
+    guest.bench.set('GUEST_RIP', code);
+    assert.equal(guest.enter(), ExitReason.VMCALL);
+    guest.bytes(CODE, [...Code.store(at(0x20), 0x90c1010f), ...Code.nop]);
+    guest.bench.set('GUEST_RIP', CODE);
+    assert.equal(guest.enter(), ExitReason.APIC_WRITE);
+    guest.bench.set('GUEST_RIP', code);
+    assert.equal(guest.enter(), ExitReason.VMCALL);
+    assert.equal(guest.bench.get('GUEST_RIP'), code, 'VMCALL is the first instruction now');
   });
 
   it('has a qualification in words', () => {
@@ -480,4 +532,43 @@ describe('posted interrupts (SDM vol. 3, 30.6)', () => {
     assert.equal(guest.bench.get('EXIT_INTERRUPTION_INFORMATION'), 0x8000_0033n);
     assert.equal(interrupts.ended, 0);
   });
+
+  it('come from another processor by an IPI, in xAPIC and x2APIC mode', () => {
+    for (const base of [0xfee00900n, 0xfee00d00n]) {
+      const bus = new ApicBus();
+      const target = localApic(0, bus, base);
+      const sender = localApic(1, bus, base);
+      const guest = apicGuest([Code.nop, Code.vmcall], POSTED, target);
+      post(guest, 0x55);
+      if (base & 0x400n) assert.ok(sender.writeMsr(0x830, BigInt(NOTIFICATION_VECTOR)));
+      else sender.write(0x300n, 4, BigInt(NOTIFICATION_VECTOR));
+      assert.equal(guest.enter(), ExitReason.VMCALL);
+      assert.equal(guest.handler, 0x55);
+      assert.equal(target.pendingVector(), -1);
+      target.accept(0x33);
+      assert.equal(target.acknowledge(), 0x33, 'the notification is no longer in service');
+    }
+  });
 });
+
+/** A local APIC that software has enabled */
+function localApic(id: number, bus: ApicBus, base: bigint): LocalApic {
+  const wiring = { base: 0xfee00900n };
+  const local = new LocalApic({
+    id,
+    bus,
+    apicBase: () => wiring.base,
+    clock: () => 0,
+    tscBase: () => 0n,
+    nmi: () => undefined,
+    init: () => undefined,
+    startUp: () => undefined,
+    externalPending: () => false,
+    externalAcknowledge: () => -1,
+    attention: () => undefined,
+  });
+  local.write(0xf0n, 4, 0x1ffn);
+  wiring.base = base;
+  local.baseChanged();
+  return local;
+}

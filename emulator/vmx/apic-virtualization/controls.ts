@@ -14,8 +14,16 @@ export const Virtualized = {
   POSTED: 32,
 } as const;
 
+/** The control words; secondary is 0 when it is not activated. */
+export interface ControlValues {
+  readonly pin: number;
+  readonly primary: number;
+  readonly secondary: number;
+}
+
 /** What the controls ask for; 0 for nearly every guest. */
-export function virtualizedBy(pin: number, primary: number, secondary: number): number {
+export function virtualizedBy(controls: ControlValues): number {
+  const { primary, secondary } = controls;
   if (!(primary & Primary.USE_TPR_SHADOW) && !(secondary & Secondary.VIRTUALIZE_APIC_ACCESSES)) return 0;
   return (
     (primary & Primary.USE_TPR_SHADOW ? Virtualized.TPR : 0) |
@@ -23,7 +31,7 @@ export function virtualizedBy(pin: number, primary: number, secondary: number): 
     (secondary & Secondary.VIRTUALIZE_X2APIC_MODE ? Virtualized.X2APIC : 0) |
     (secondary & Secondary.APIC_REGISTER_VIRTUALIZATION ? Virtualized.REGISTERS : 0) |
     (secondary & Secondary.VIRTUAL_INTERRUPT_DELIVERY ? Virtualized.DELIVERY : 0) |
-    (pin & Pin.PROCESS_POSTED_INTERRUPTS ? Virtualized.POSTED : 0)
+    (controls.pin & Pin.PROCESS_POSTED_INTERRUPTS ? Virtualized.POSTED : 0)
   );
 }
 

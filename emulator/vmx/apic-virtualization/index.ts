@@ -4,7 +4,7 @@ import { State } from '../../memory/layout';
 import type { VmxCore } from '../core';
 import { Slot } from '../vmcs';
 import { ApicAccessPage } from './access-page';
-import { virtualized, virtualizedBy, Virtualized } from './controls';
+import { virtualized, virtualizedBy, Virtualized, type ControlValues } from './controls';
 import { VirtualMsrs } from './msrs';
 import { processPostedInterrupts } from './posted-interrupts';
 import { VirtualRegister } from './virtual-apic-page';
@@ -28,8 +28,8 @@ export class VirtualApic implements ApicVirtualization {
   }
 
   /** VM entry, when guest state and MSRs are loaded */
-  enter(pin: number, primary: number, secondary: number): void {
-    const on = virtualizedBy(pin, primary, secondary);
+  enter(controls: ControlValues): void {
+    const on = virtualizedBy(controls);
     if (on === 0) return;
     const { vmcs } = this.core;
     this.core.cpu.state.set32(State.APIC_VIRTUALIZATION, on);
