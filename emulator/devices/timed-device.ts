@@ -8,3 +8,11 @@ export interface TimedDevice {
   /** Lets everything that is due at `now` happen. */
   advance(now: number): void;
 }
+
+/** What such a device is given */
+export interface DeviceTiming {
+  /** The clock of the vCPU that runs */
+  readonly clock: () => number;
+  /** To be called when `nextDeadline` has another answer: whoever keeps it asks again. */
+  readonly deadlineChanged: () => void;
+}

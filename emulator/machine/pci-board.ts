@@ -19,7 +19,7 @@ import { IsaBridge } from '../devices/pci/isa-bridge';
 import type { PortBus } from '../devices/port-bus';
 import { VirtioBlock } from '../devices/virtio/virtio-block';
 import { Volume } from '../devices/storage/volume';
-import type { TimedDevice } from '../devices/timed-device';
+import type { DeviceTiming, TimedDevice } from '../devices/timed-device';
 import type { PhysicalMemory } from '../memory/physical';
 import { MachineError, type DiskConfiguration, type MachineConfiguration } from './api';
 
@@ -57,6 +57,9 @@ export class PciBoard implements Device, TimedDevice {
   readonly dma: DmaBus;
   private readonly timed: TimedDevice[] = [];
   private readonly devices: Device[] = [];
+  /** The answer of `nextDeadline`, which is asked for all the time; stale after a device changed its own */
+  private earliest = Infinity;
+  private stale = true;
   private readonly ramSize: number;
   private nextPort = FIRST_PORT;
   private nextMemory = FIRST_MEMORY;
@@ -81,13 +84,14 @@ export class PciBoard implements Device, TimedDevice {
       messages: this.messages,
     });
     const config = new ConfigPorts(this.bus);
+    const timing: DeviceTiming = { clock: wiring.clock, deadlineChanged: () => (this.stale = true) };
     const router = new IsaBridge(ramSize, irq);
-    const ide = new IdeController(ramSize, irq, wiring.clock);
+    const ide = new IdeController(ramSize, irq, timing);
     this.place(0, 0, new HostBridge(ramSize));
     this.place(1, 0, router);
     this.place(1, 1, ide);
     this.bus.routePins(router);
-    this.attachDisks(ide, configuration.disks ?? [], wiring.clock);
+    this.attachDisks(ide, configuration.disks ?? [], timing);
     for (const channel of ide.channels) {
       wiring.ports.addRange(channel.commandPorts);
       wiring.ports.addRange(channel.controlPort);
@@ -106,9 +110,12 @@ export class PciBoard implements Device, TimedDevice {
   }
 
   nextDeadline(): number {
-    let least = Infinity;
-    for (const device of this.timed) least = Math.min(least, device.nextDeadline());
-    return least;
+    if (this.stale) {
+      this.stale = false;
+      this.earliest = Infinity;
+      for (const device of this.timed) this.earliest = Math.min(this.earliest, device.nextDeadline());
+    }
+    return this.earliest;
   }
 
   advance(now: number): void {
@@ -141,14 +148,14 @@ export class PciBoard implements Device, TimedDevice {
     if (added.pin !== 0) added.writeConfig(ConfigRegister.INTERRUPT_LINE, 1, IsaBridge.firmwareLine(device, added.pin));
   }
 
-  private attachDisks(ide: IdeController, disks: readonly DiskConfiguration[], clock: () => number): void {
+  private attachDisks(ide: IdeController, disks: readonly DiskConfiguration[], timing: DeviceTiming): void {
     let used = 0;
     let slot = FIRST_SLOT;
     for (const [index, disk] of disks.entries()) {
       const volume = volumeOf(disk);
       if (disk.interface === 'virtio') {
         if (slot === SLOTS) throw new MachineError(`disks: there is no PCI slot left for ${disk.name}.`);
-        const added = new VirtioBlock(this.ramSize, volume, clock, index + 1, this.iommu !== undefined);
+        const added = new VirtioBlock(this.ramSize, volume, timing, index + 1, this.iommu !== undefined);
         this.place(slot++, 0, added);
         this.timed.push(added);
         continue;

@@ -4,6 +4,7 @@ import type { InterruptLine } from '../interrupt-line';
 import { SECTOR } from '../storage/volume';
 import type { TimedDevice } from '../timed-device';
 import { findCommand } from './ata-commands';
+import { BlockTransfer, reaches } from './block-transfer';
 import type { AtaDrive } from './ata-drive';
 import { AtaControl, AtaError, AtaRegister, AtaStatus } from './ata-registers';
 import type { BusMaster } from './bus-master';
@@ -21,6 +22,7 @@ export interface IdeChannelWiring {
   readonly control: number;
   readonly irq: InterruptLine;
   readonly clock: () => number;
+  readonly deadlineChanged: () => void;
   /** Whether the controller passes accesses on to this channel */
   readonly decoding: () => boolean;
 }
@@ -35,17 +37,10 @@ export class IdeChannel implements Device, TimedDevice {
   master: BusMaster | undefined;
   status = 0;
   private phase = Phase.Idle;
-  private deadline = Infinity;
+  private due = Infinity;
   private interrupt = false;
   private lineUp = false;
-  // The transfer: next sector, sectors left, sectors of a block, and the block with the place in it
-  private next = 0;
-  private left = 0;
-  private blockSectors = 1;
-  private extended = false;
-  private toHost = false;
-  private buffer: Uint8Array = new Uint8Array(0);
-  private position = 0;
+  private readonly transfer = new BlockTransfer(this.file);
 
   constructor(private readonly wiring: IdeChannelWiring) {
     this.name = wiring.name;
@@ -175,21 +170,20 @@ export class IdeChannel implements Device, TimedDevice {
 
   /** Data that the device has at hand goes to the host (IDENTIFY). */
   give(data: Uint8Array): void {
-    this.begin(0, 0, 1, false, true);
-    this.buffer = data;
+    this.transfer.beginWith(data);
     this.later(Phase.Fetching, COMMAND_TICKS);
   }
 
   /** Starts a transfer through the data port. `block`: sectors between two interrupts. */
   startPio(toHost: boolean, extended: boolean, block: number): void {
     if (!this.locate(extended, block, toHost)) return;
-    if (toHost) this.later(Phase.Fetching, COMMAND_TICKS + SECTOR_TICKS * Math.min(block, this.left));
+    if (toHost) this.later(Phase.Fetching, COMMAND_TICKS + SECTOR_TICKS * this.transfer.block);
     else this.awaitBlock();
   }
 
   startDma(toHost: boolean, extended: boolean): void {
     if (!this.locate(extended, 1, toHost)) return;
-    if (!this.inRange(this.next, this.left)) {
+    if (!reaches(this.drive, this.transfer.next, this.transfer.left)) {
       this.fail(AtaError.ABRT);
       return;
     }
@@ -201,7 +195,7 @@ export class IdeChannel implements Device, TimedDevice {
   /** READ VERIFY and SEEK: the address is checked and nothing moves. */
   verify(extended: boolean, sectors: number): void {
     if (!this.locate(extended, 1, true)) return;
-    if (this.inRange(this.next, sectors)) this.done();
+    if (reaches(this.drive, this.transfer.next, sectors)) this.done();
     else this.fail(AtaError.ABRT);
   }
 
@@ -216,33 +210,24 @@ export class IdeChannel implements Device, TimedDevice {
       this.fail(AtaError.ABRT);
       return false;
     }
-    this.begin(start, this.file.sectorCount(extended), block, extended, toHost);
+    this.transfer.begin(start, this.file.sectorCount(extended), block, extended, toHost);
     return true;
-  }
-
-  private begin(start: number, sectors: number, block: number, extended: boolean, toHost: boolean): void {
-    this.next = start;
-    this.left = sectors;
-    this.blockSectors = block;
-    this.extended = extended;
-    this.toHost = toHost;
-    this.buffer = new Uint8Array(0);
-    this.position = 0;
-  }
-
-  private inRange(first: number, count: number): boolean {
-    return first + count <= (this.drive?.sectors ?? 0);
   }
 
   // --- Time ---
 
   nextDeadline(): number {
-    return this.deadline;
+    return this.due;
+  }
+
+  private setDeadline(clock: number): void {
+    this.due = clock;
+    this.wiring.deadlineChanged();
   }
 
   advance(now: number): void {
-    if (now < this.deadline) return;
-    this.deadline = Infinity;
+    if (now < this.due) return;
+    this.setDeadline(Infinity);
     switch (this.phase) {
       case Phase.Busy:
         this.finish();
@@ -263,7 +248,7 @@ export class IdeChannel implements Device, TimedDevice {
   private later(phase: Phase, ticks: number): void {
     this.phase = phase;
     this.status = (this.status & ~AtaStatus.DRQ) | AtaStatus.BSY;
-    this.deadline = this.wiring.clock() + ticks;
+    this.setDeadline(this.wiring.clock() + ticks);
   }
 
   private finish(): void {
@@ -275,60 +260,45 @@ export class IdeChannel implements Device, TimedDevice {
 
   private abandon(phase: Phase): void {
     this.phase = phase;
-    this.deadline = Infinity;
+    this.setDeadline(Infinity);
     this.setInterrupt(false);
   }
 
   /** A transfer meets an error at sector `at`. */
   private broken(error: number, at: number): void {
     const { drive } = this;
-    if (drive) this.file.setAddress(at, this.extended, drive.heads, drive.sectorsPerTrack);
+    if (drive) this.transfer.showAddress(at, drive);
     this.file.error = error;
     this.finish();
   }
 
   // --- Data port ---
 
-  /** The next block is in the buffer, or can be fetched: DRQ and the interrupt. */
+  /** The next block is at hand, or can be fetched: DRQ and the interrupt. */
   private present(): void {
-    if (this.left > 0) {
-      const sectors = Math.min(this.blockSectors, this.left);
-      if (!this.inRange(this.next, sectors)) {
-        this.broken(AtaError.ABRT, this.next);
-        return;
-      }
-      this.buffer = new Uint8Array(sectors * SECTOR);
-      if (!this.drive?.volume.read(this.next, this.buffer)) {
-        this.broken(AtaError.UNC, this.next);
-        return;
-      }
-      this.consume(sectors);
+    const error = this.transfer.fetch(this.drive);
+    if (error) {
+      this.broken(error, this.transfer.next);
+      return;
     }
-    this.position = 0;
     this.phase = Phase.DataIn;
     this.status = READY | AtaStatus.DRQ;
     this.setInterrupt(true);
   }
 
   private awaitBlock(): void {
-    this.buffer = new Uint8Array(Math.min(this.blockSectors, this.left) * SECTOR);
-    this.position = 0;
+    this.transfer.await();
     this.phase = Phase.DataOut;
     this.status = READY | AtaStatus.DRQ;
   }
 
   private store(): void {
-    const sectors = this.buffer.length / SECTOR;
-    if (!this.inRange(this.next, sectors)) {
-      this.broken(AtaError.ABRT, this.next);
+    const error = this.transfer.store(this.drive);
+    if (error) {
+      this.broken(error, this.transfer.next);
       return;
     }
-    if (!this.drive?.volume.write(this.next, this.buffer)) {
-      this.broken(AtaError.ABRT, this.next);
-      return;
-    }
-    this.consume(sectors);
-    if (this.left === 0) {
+    if (this.transfer.left === 0) {
       this.finish();
       return;
     }
@@ -336,81 +306,65 @@ export class IdeChannel implements Device, TimedDevice {
     this.setInterrupt(true);
   }
 
-  private consume(sectors: number): void {
-    this.next += sectors;
-    this.left -= sectors;
-    const { drive, file } = this;
-    if (!drive) return;
-    // At the end the registers hold the last sector's address and a count of zero.
-    file.setAddress(this.next - 1, this.extended, drive.heads, drive.sectorsPerTrack);
-    file.count = this.left & 0xff;
-  }
-
   private readData(size: number): number {
     if (this.phase !== Phase.DataIn) return 0;
-    let value = 0;
-    for (let i = 0; i < size; i++) value |= (this.buffer[this.position + i] ?? 0) << (8 * i);
-    this.position += size;
-    if (this.position >= this.buffer.length) {
-      if (this.left > 0) this.later(Phase.Fetching, SECTOR_TICKS * Math.min(this.blockSectors, this.left));
-      else {
-        this.phase = Phase.Idle;
-        this.status = READY;
-      }
+    const { transfer } = this;
+    const value = transfer.take(size);
+    if (!transfer.blockDone) return value;
+    if (transfer.left > 0) this.later(Phase.Fetching, SECTOR_TICKS * transfer.block);
+    else {
+      this.phase = Phase.Idle;
+      this.status = READY;
     }
-    return value >>> 0;
+    return value;
   }
 
   private writeData(size: number, value: number): void {
     if (this.phase !== Phase.DataOut) return;
-    for (let i = 0; i < size && this.position + i < this.buffer.length; i++) {
-      this.buffer[this.position + i] = value >>> (8 * i);
-    }
-    this.position += size;
-    if (this.position >= this.buffer.length) {
-      this.later(Phase.Storing, SECTOR_TICKS * (this.buffer.length / SECTOR));
-    }
+    this.transfer.put(size, value);
+    if (this.transfer.blockDone) this.later(Phase.Storing, (SECTOR_TICKS * this.transfer.blockBytes) / SECTOR);
   }
 
   // --- DMA ---
 
   /** The bus master runs and the device is ready: the data moves after the time that the disk needs. */
   runDma(): void {
-    this.later(Phase.Dma, COMMAND_TICKS + SECTOR_TICKS * this.left);
+    this.later(Phase.Dma, COMMAND_TICKS + SECTOR_TICKS * this.transfer.left);
   }
 
   /** The bus master was stopped: the device waits again, and moves nothing. */
   stopDma(): void {
     if (this.phase !== Phase.Dma) return;
     this.phase = Phase.DmaWait;
-    this.deadline = Infinity;
+    this.setDeadline(Infinity);
     this.status = READY | AtaStatus.DRQ;
   }
 
   private moveByDma(): void {
-    const { drive, master } = this;
+    const { drive, master, transfer } = this;
     if (!drive || !master) return;
-    const chunk = new Uint8Array(Math.min(DMA_CHUNK, this.left * SECTOR));
-    while (this.left > 0) {
-      const sectors = Math.min(DMA_CHUNK / SECTOR, this.left);
+    const { toHost } = transfer;
+    const chunk = new Uint8Array(Math.min(DMA_CHUNK, transfer.left * SECTOR));
+    while (transfer.left > 0) {
+      const sectors = Math.min(DMA_CHUNK / SECTOR, transfer.left);
       const bytes = chunk.subarray(0, sectors * SECTOR);
-      if (this.toHost && !drive.volume.read(this.next, bytes)) {
+      if (toHost && !drive.volume.read(transfer.next, bytes)) {
         master.deviceDone();
-        this.broken(AtaError.UNC, this.next);
+        this.broken(AtaError.UNC, transfer.next);
         return;
       }
-      if (!master.move(bytes, this.toHost)) {
+      if (!master.move(bytes, toHost)) {
         // The bus master gave up; the device still offers its data, and no interrupt comes.
         this.phase = Phase.DmaWait;
         this.status = READY | AtaStatus.DRQ;
         return;
       }
-      if (!this.toHost && !drive.volume.write(this.next, bytes)) {
+      if (!toHost && !drive.volume.write(transfer.next, bytes)) {
         master.deviceDone();
-        this.broken(AtaError.ABRT, this.next);
+        this.broken(AtaError.ABRT, transfer.next);
         return;
       }
-      this.consume(sectors);
+      transfer.consume(sectors, drive);
     }
     master.deviceDone();
     this.finish();
@@ -435,15 +389,9 @@ export class IdeChannel implements Device, TimedDevice {
     this.file.save(out);
     out.u8(this.status);
     out.u8(this.phase);
-    out.f64(this.deadline);
-    out.u8(
-      Number(this.interrupt) | (Number(this.lineUp) << 1) | (Number(this.extended) << 2) | (Number(this.toHost) << 3),
-    );
-    out.f64(this.next);
-    out.u32(this.left);
-    out.u32(this.blockSectors);
-    out.blob(this.buffer);
-    out.u32(this.position);
+    out.f64(this.due);
+    out.u8(Number(this.interrupt) | (Number(this.lineUp) << 1));
+    this.transfer.save(out);
     for (const drive of this.drives) drive?.save(out);
   }
 
@@ -451,17 +399,11 @@ export class IdeChannel implements Device, TimedDevice {
     this.file.restore(from);
     this.status = from.u8();
     this.phase = from.u8();
-    this.deadline = from.f64();
+    this.setDeadline(from.f64());
     const bits = from.u8();
     this.interrupt = (bits & 1) !== 0;
     this.lineUp = (bits & 2) !== 0;
-    this.extended = (bits & 4) !== 0;
-    this.toHost = (bits & 8) !== 0;
-    this.next = from.f64();
-    this.left = from.u32();
-    this.blockSectors = from.u32();
-    this.buffer = from.blob();
-    this.position = from.u32();
+    this.transfer.restore(from);
     for (const drive of this.drives) drive?.restore(from);
   }
 }

@@ -3,7 +3,7 @@ import type { InterruptLine } from '../interrupt-line';
 import type { BarRegion } from '../pci/bar';
 import { Command, ConfigRegister } from '../pci/config-space';
 import { PciFunction } from '../pci/function';
-import type { TimedDevice } from '../timed-device';
+import type { DeviceTiming, TimedDevice } from '../timed-device';
 import { BusMaster } from './bus-master';
 import { IdeChannel } from './ide-channel';
 
@@ -28,7 +28,7 @@ export class IdeController extends PciFunction implements TimedDevice {
   readonly channels: readonly IdeChannel[];
   private readonly masters: readonly BusMaster[];
 
-  constructor(ramSize: number, irq: (number: number) => InterruptLine, clock: () => number) {
+  constructor(ramSize: number, irq: (number: number) => InterruptLine, timing: DeviceTiming) {
     super({ vendor: 0x8086, device: 0x7010, revision: 0, classCode: 0x010180 }, ramSize);
     // The legacy ports are ports of this function.
     this.config.allow(ConfigRegister.COMMAND, Command.IO);
@@ -40,7 +40,7 @@ export class IdeController extends PciFunction implements TimedDevice {
         new IdeChannel({
           ...legacy,
           irq: irq(legacy.irq),
-          clock,
+          ...timing,
           decoding: () =>
             (this.command & Command.IO) !== 0 && (this.config.get16(IDE_TIMING + 2 * i) & DECODE_ENABLE) !== 0,
         }),

@@ -1,6 +1,6 @@
 import type { StateReader, StateWriter } from '../device';
 import { SECTOR, type Volume } from '../storage/volume';
-import type { TimedDevice } from '../timed-device';
+import type { DeviceTiming, TimedDevice } from '../timed-device';
 import { VirtioFunction } from './virtio-function';
 import { Feature } from './virtio-registers';
 import { QueueBroken, type Chain, type Segment } from './virtqueue';
@@ -44,7 +44,7 @@ export class VirtioBlock extends VirtioFunction implements TimedDevice {
   constructor(
     ramSize: number,
     private readonly volume: Volume,
-    private readonly clock: () => number,
+    private readonly timing: DeviceTiming,
     private readonly number: number,
     remapped: boolean,
   ) {
@@ -81,16 +81,21 @@ export class VirtioBlock extends VirtioFunction implements TimedDevice {
   }
 
   protected deviceReset(): void {
-    this.deadline = Infinity;
+    this.setDeadline(Infinity);
   }
 
   nextDeadline(): number {
     return this.deadline;
   }
 
+  private setDeadline(clock: number): void {
+    this.deadline = clock;
+    this.timing.deadlineChanged();
+  }
+
   advance(now: number): void {
     if (now < this.deadline) return;
-    this.deadline = Infinity;
+    this.setDeadline(Infinity);
     if (!this.driverReady) return;
     try {
       const chain = this.queue.take(this.eventIndex);
@@ -105,7 +110,7 @@ export class VirtioBlock extends VirtioFunction implements TimedDevice {
   }
 
   private schedule(sectors: number): void {
-    this.deadline = this.clock() + REQUEST_TICKS + sectors * SECTOR_TICKS;
+    this.setDeadline(this.timing.clock() + REQUEST_TICKS + sectors * SECTOR_TICKS);
   }
 
   /** @returns bytes written to the chain, with the status @throws QueueBroken */
@@ -190,7 +195,7 @@ export class VirtioBlock extends VirtioFunction implements TimedDevice {
 
   override restore(from: StateReader): void {
     super.restore(from);
-    this.deadline = from.f64();
+    this.setDeadline(from.f64());
     this.volume.restore(from);
   }
 }
