@@ -1,3 +1,4 @@
+import { CLOCK_HZ } from './clock';
 import { LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS } from './address-width';
 
 /**
@@ -62,7 +63,9 @@ const brandLeaf = (number: number): CpuidLeaf => {
   return leaf(number, word(BRAND, at), word(BRAND, at + 4), word(BRAND, at + 8), word(BRAND, at + 12));
 };
 
-export const HIGHEST_BASIC_LEAF = 0xb;
+export const HIGHEST_BASIC_LEAF = 0x16;
+const MEGAHERTZ = 1_000_000;
+const BUS_MEGAHERTZ = 100;
 export const HIGHEST_EXTENDED_LEAF = 0x80000008;
 
 export const CPUID_LEAVES: readonly CpuidLeaf[] = [
@@ -79,6 +82,9 @@ export const CPUID_LEAVES: readonly CpuidLeaf[] = [
   leaf(9),
   leaf(0xa),
   leaf(0xb),
+  // The time-stamp counter counts the core crystal clock 1:1, as the local APIC's timer does: both count virtual ticks.
+  leaf(0x15, 1, 1, CLOCK_HZ),
+  leaf(0x16, CLOCK_HZ / MEGAHERTZ, CLOCK_HZ / MEGAHERTZ, BUS_MEGAHERTZ),
   leaf(0x80000000, HIGHEST_EXTENDED_LEAF),
   leaf(0x80000001, 0, 0, EXTENDED_ECX, EXTENDED_EDX),
   brandLeaf(0x80000002),

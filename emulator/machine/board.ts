@@ -14,6 +14,7 @@ import { DirectMessages } from '../devices/message-decoder';
 import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
 import type { MemoryInterface as TpmDevice } from '../devices/tpm/memory-interface';
+import { TestDevice } from '../devices/test-device';
 import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
@@ -96,13 +97,14 @@ export class Board {
     this.apics = Array.from({ length: processors.count }, (_, vcpu) => this.localApic(vcpu, bus, chipset));
     const ram = new RamPort(physical, (at, size) => events.ramChanged(at, size));
     const fwCfg = new FwCfg(fwCfgItems(configuration, processors.count), fwCfgFiles(configuration), ram);
-    for (const range of [
-      this.serial,
-      new ExitPort((code) => events.exit(code)),
-      fwCfg,
-      ...DEBUG_CONSOLES.map((port) => new DebugConsole(port, (byte) => events.consoleOutput(byte))),
-    ]) {
+    const test = new TestDevice((number) => chipset.input(number));
+    physical.addRange(test);
+    for (const range of [this.serial, new ExitPort((code) => events.exit(code)), fwCfg, ...test.ports]) {
       this.ports.addRange(range);
+    }
+    // 0xe9 lies inside the test device's bytes at 0xe8.
+    for (const port of DEBUG_CONSOLES) {
+      this.ports.addInside(new DebugConsole(port, (byte) => events.consoleOutput(byte)));
     }
     physical.addRange(new RunningApic(() => this.runningApic));
     this.pci = new PciBoard(
@@ -121,7 +123,7 @@ export class Board {
     this.tpm = createTpm(configuration, () => processors.cpu(processors.running).clock);
     if (this.tpm) physical.addRange(this.tpm);
     this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [chipset, this.pci]));
-    this.devices = [chipset, this.serial, ...this.apics, fwCfg, this.pci, ...(this.tpm ? [this.tpm] : [])];
+    this.devices = [chipset, this.serial, ...this.apics, fwCfg, test, this.pci, ...(this.tpm ? [this.tpm] : [])];
   }
 
   /** What the board tells by ACPI, beside what is fixed */

@@ -98,12 +98,30 @@ export class Chipset implements Device, TimedDevice {
     ports.addInside(new ResetControl(() => reset('the reset control register (port 0xcf9)')));
     physical.addRange(hpet);
     this.timed = [pit, rtc, hpet, power];
-    this.devices = [this.clock, secondary, primary, this.ioApic, pit, systemPort, rtc, hpet, power, keyboard, postCode];
+    this.devices = [
+      this.clock,
+      routing,
+      secondary,
+      primary,
+      this.ioApic,
+      pit,
+      systemPort,
+      rtc,
+      hpet,
+      power,
+      keyboard,
+      postCode,
+    ];
   }
 
   /** Where a device's interrupt goes: both kinds of controllers. */
   irq(number: number): InterruptLine {
     return this.routing.irq(number);
+  }
+
+  /** An input by its number on the I/O APIC, as test programs mean it: the first 16 are IRQs, 2 has no 8259 behind it. */
+  input(number: number): InterruptLine {
+    return number === TIMER_PIN ? this.ioApic.input(number) : this.routing.irq(number);
   }
 
   nextDeadline(): number {
