@@ -13,12 +13,20 @@
 #define FLUSH_VECTOR 0x62
 #define TOKEN_VECTOR 0x63
 
+#define IO WINDOW + 0x4000
+#define LOWEST 0x0100
+
 /* The four values of a table of quadwords, one for each processor */
 .macro SHOW_TABLE table
   SHOW_MEMORY \table
   SHOW_MEMORY \table+8
   SHOW_MEMORY \table+16
   SHOW_MEMORY \table+24
+.endm
+
+.macro IO_APIC register, value:vararg
+  movl $\register, IO
+  movl $\value, IO + 0x10
 .endm
 
   .text
@@ -130,6 +138,24 @@ test:
   AWAIT finished, COUNT - 1
   SHOW_MEMORY interrupts
 
+  CASE "the I/O APIC sends the timer's interrupt to processor 2, which sleeps, then to 1 and 2 by lowest priority"
+  movl $0xfec00000 + P + W + 0x10, %eax
+  movq %rax, window_table + 8 * 4
+  IO_APIC 0x15, 2 << 24
+  IO_APIC 0x14, COUNT_VECTOR
+  movq interrupt_counts + 16, %rbx
+  movl $0, interrupts
+  call start_timer
+  AWAIT interrupts, 1
+  subq interrupt_counts + 16, %rbx
+  SHOW rbx
+  IO_APIC 0x15, 0x06 << 24
+  IO_APIC 0x14, LOGICAL + LOWEST + COUNT_VECTOR
+  movl $0, interrupts
+  call start_timer
+  AWAIT interrupts, 1
+  IO_APIC 0x14, 0x10000
+
   CASE "TLB shootdown: a page moves, and every processor reads the new place"
   movl $0x0a0a0a0a, frame_a
   movl $0x0b0b0b0b, frame_b
@@ -238,6 +264,16 @@ set_logical:
   movl $0x01000000, %eax
   shll %cl, %eax
   movl %eax, LOCAL + LOGICAL_DESTINATION
+  ret
+
+/* Channel 0 of the 8254 interrupts once, in mode 0. */
+start_timer:
+  movb $0x30, %al
+  outb %al, $0x43
+  movb $0, %al
+  outb %al, $0x40
+  movb $1, %al
+  outb %al, $0x40
   ret
 
 hold_back:

@@ -111,6 +111,33 @@ describe('machine: several processors', function () {
     assert.equal(one.vcpus[0]!.registers.read('apic_base'), 0xfee00900n);
   });
 
+  it('ends with the triple fault of one, and says whose', () => {
+    const one = machine({ quantum: 100 });
+    while (one.vcpus[2]!.activity !== 'halted') one.run(100);
+    const { registers } = one.vcpus[2]!;
+    assert.equal(registers.write('idtr.limit', 0n), true);
+    const result = one.run(10_000_000);
+    assert.equal(result.why, 'ended');
+    assert.ok(result.why === 'ended' && result.outcome.kind === 'triple-fault');
+    assert.equal(result.outcome.vcpu, 2);
+    assert.match(result.outcome.description, /IDT at 0x[0-9a-f]+ with limit 0x0/);
+    assert.deepEqual(one.run(1), result, 'for good');
+  });
+
+  it('tells taps which vCPU it was', () => {
+    const one = machine({ quantum: 100 });
+    const seen = new Set<string>();
+    one.addTaps({
+      interrupt: (vector, vcpu) => seen.add(`${vector} on ${vcpu}`),
+      controlRegister: (register, _value, vcpu) => seen.add(`CR${register} on ${vcpu}`),
+    });
+    assert.equal(one.run(10_000_000).why, 'ended');
+    for (let vcpu = 0; vcpu < 4; vcpu++) {
+      assert.ok(seen.has(`CR3 on ${vcpu}`));
+      assert.ok(seen.has(`97 on ${vcpu}`));
+    }
+  });
+
   it('refuses numbers that cannot be', () => {
     assert.throws(() => machine({ processors: 0 }), /processors: .*Give a whole number from 1 to 8/);
     assert.throws(() => machine({ processors: 9 }), /processors/);
