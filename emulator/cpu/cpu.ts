@@ -1,4 +1,5 @@
 import { Efer } from '../arch/control-registers';
+import { Activity } from '../arch/activity';
 import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { InterruptionType } from '../arch/interruption';
@@ -75,7 +76,6 @@ const VM = Number(Rflags.VM);
 const RF = Number(Rflags.RF);
 const IF = Number(Rflags.IF);
 const LMA = Number(Efer.LMA);
-const ACTIVITY_HLT = 1;
 const ACTIVITY_SHUTDOWN = 2;
 const TWO_32 = 0x100000000;
 
@@ -441,7 +441,10 @@ export class Cpu implements Processor {
   get wakeDeadline(): number {
     const { state, virtualization } = this;
     const { nonRoot } = virtualization;
-    if (state.get32(State.ACTIVITY) !== ACTIVITY_HLT && !nonRoot) return Infinity;
+    const activity = state.get32(State.ACTIVITY);
+    // Only a SIPI ends wait-for-SIPI; shutdown blocks interrupts, but not a guest's preemption timer.
+    if (activity === Activity.WAIT_FOR_SIPI || (activity !== Activity.HLT && !nonRoot)) return Infinity;
+    if (activity !== Activity.HLT) return virtualization.nextDeadline();
     const enabled = (state.get32(State.FLAGS_SYSTEM) & IF) !== 0;
     const interrupt = enabled || nonRoot ? this.interrupts.nextDeadline() : Infinity;
     return Math.min(interrupt, virtualization.nextDeadline());

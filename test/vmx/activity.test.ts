@@ -58,6 +58,22 @@ describe('activity states of a guest (SDM vol. 3, 25.4.2 and 26.2)', () => {
     assert.ok(g.bench.vmx.nonRoot);
   });
 
+  it('the preemption timer ends HLT and shutdown; in wait-for-SIPI it expires without effect', () => {
+    const timer = (activity: number): [number, string] => {
+      const g = new GuestBench(NOP_FOREVER, (bench) => {
+        bench.set('GUEST_ACTIVITY_STATE', activity);
+        bench.or('PIN_BASED_CONTROLS', Pin.ACTIVATE_PREEMPTION_TIMER);
+        bench.set('PREEMPTION_TIMER_VALUE', 10);
+      });
+      g.bench.launch();
+      const { why } = g.bench.cpu.run(1000);
+      return [reason(g), why];
+    };
+    assert.equal(timer(Activity.HLT)[0], ExitReason.PREEMPTION_TIMER);
+    assert.equal(timer(Activity.SHUTDOWN)[0], ExitReason.PREEMPTION_TIMER);
+    assert.deepEqual(timer(Activity.WAIT_FOR_SIPI), [-1, 'halted']);
+  });
+
   it('window exits end HLT; the NMI window also ends shutdown, the interrupt window does not', () => {
     const window = (activity: number, control: number): number => {
       const g = new GuestBench(NOP_FOREVER, (bench) => {
