@@ -286,6 +286,68 @@ describe('local APIC: messages from outside', () => {
   });
 });
 
+describe('local APIC: logical destinations', () => {
+  it('in the flat model are a mask of eight, in the cluster model a cluster and a mask of four', () => {
+    const { local, write } = enabled(3);
+    write(0xd0, 0x42000000);
+    const matches = (destination: number) => local.matches(destination, true);
+    assert.deepEqual([0x40, 0x02, 0x42, 0x41, 0x3d].map(matches), [true, true, true, true, false]);
+    write(0xe0, 0x0fffffff);
+    assert.deepEqual([0x42, 0x43, 0x41, 0x52, 0x02, 0xff].map(matches), [true, true, false, false, false, true]);
+  });
+
+  it('are not looked at for a physical destination', () => {
+    const { local, write } = enabled(3);
+    write(0xd0, 0x42000000);
+    assert.deepEqual(
+      [3, 0x42, 0xff].map((destination) => local.matches(destination, false)),
+      [true, false, true],
+    );
+  });
+});
+
+describe('local APIC: errors', () => {
+  it('raise their local interrupt once until the ESR is written', () => {
+    const { local, read, write } = enabled();
+    write(0x370, 0xe0);
+    write(0x300, 0x40005);
+    assert.equal(local.acknowledge(), 0xe0);
+    write(0xb0, 0);
+    write(0x300, 0x40005);
+    assert.equal(local.pendingVector(), -1);
+    write(0x280, 0);
+    assert.equal(read(0x280), 0x20);
+    write(0x300, 0x40005);
+    assert.equal(local.pendingVector(), 0xe0);
+  });
+
+  it('of a received vector are told apart, and their own illegal vector ends there', () => {
+    const { local, read, write } = enabled();
+    write(0x370, 0x05);
+    local.accept(0x0f);
+    write(0x280, 0);
+    assert.equal(read(0x280), 0x40);
+    assert.equal(local.pendingVector(), -1);
+  });
+});
+
+describe('local APIC: INIT', () => {
+  it('leaves the ID and the mode, and resets the rest', () => {
+    const { local, board, write } = enabled(5);
+    write(0x80, 0x30);
+    write(0x350, 0x8045);
+    local.accept(0x91);
+    board.base = 0xfee00c00n;
+    local.baseChanged();
+    local.initialize();
+    assert.equal(local.readMsr(0x802), 5n);
+    assert.deepEqual(
+      [0x808, 0x80f, 0x824, 0x835].map((index) => local.readMsr(index)),
+      [0n, 0xffn, 0n, 0x10000n],
+    );
+  });
+});
+
 describe('local APIC: pins', () => {
   it('LINT1 raises an NMI at each edge', () => {
     const { local, events, write } = enabled();
