@@ -143,6 +143,13 @@ export function startInstruction(cpu: Cpu, start: InstructionStart): void {
   start.nonRoot = cpu.virtualization.nonRoot;
 }
 
+/** What `startInstruction` finds where `singleStep` is false. */
+export function startPlainInstruction(cpu: Cpu, start: InstructionStart): void {
+  start.shadow = 0;
+  start.trap = start.resume = start.monitorTrap = false;
+  start.nonRoot = cpu.virtualization.nonRoot;
+}
+
 /**
  * After one instruction: the shadow that it found ends (one that it opened stays), RF is cleared, a single-step trap
  * becomes pending (SDM vol. 3, 17.3.1.4), and so does a monitor trap. After a VM entry nothing of it applies: shadow, RF

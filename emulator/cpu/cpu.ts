@@ -348,7 +348,9 @@ export class Cpu implements Processor {
           continue;
         }
         const { retired } = this;
-        if (this.execution.execute(this.slice(left), skip) === EngineExit.Breakpoint) return BREAKPOINT;
+        const alone = this.breakpoints.armed || singleStep(this);
+        const slice = alone ? 1 : this.slice(left);
+        if (this.execution.execute(slice, skip, alone) === EngineExit.Breakpoint) return BREAKPOINT;
         if (this.retired === retired) events++;
         skip = false;
       }
@@ -379,7 +381,6 @@ export class Cpu implements Processor {
 
   /** How many instructions may run before something has to be looked at. */
   private slice(left: number): number {
-    if (singleStep(this) || this.breakpoints.armed) return 1;
     const deadline = Math.min(this.interrupts.nextDeadline(), this.virtualization.nextDeadline());
     return Math.max(1, Math.min(left, deadline - this.clock));
   }

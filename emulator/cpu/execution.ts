@@ -3,7 +3,7 @@ import { Access, EngineExit } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import type { InstructionRow } from '../isa/row';
 import { State } from '../memory/layout';
-import { finishInstruction, startInstruction, type InstructionStart } from './boundary';
+import { finishInstruction, startInstruction, startPlainInstruction, type InstructionStart } from './boundary';
 import type { Cpu } from './cpu';
 import { hardwareException } from './event-chain';
 import { ExitTaken, ProcessorFault } from './fault';
@@ -43,12 +43,13 @@ export class Execution {
     private readonly translation: Translation,
   ) {}
 
-  /** At most `slice` instructions, or one that a helper executes. */
-  execute(slice: number, skipBreakpoint: boolean): EngineExit {
+  /** At most `slice` instructions, or one that a helper executes. `alone`: one, after which something may have to be done. */
+  execute(slice: number, skipBreakpoint: boolean, alone: boolean): EngineExit {
     const { cpu, start } = this;
     const { state, engine } = cpu;
-    startInstruction(cpu, start);
-    const before = slice === 1 ? cpu.retired : -1;
+    if (alone) startInstruction(cpu, start);
+    else startPlainInstruction(cpu, start);
+    const before = alone ? cpu.retired : -1;
     const exit = engine.run(slice, skipBreakpoint);
     switch (exit) {
       case EngineExit.Budget:

@@ -4,39 +4,52 @@ import { PagingContext } from '../memory/paging-context';
 import { TagMode } from '../memory/tlb';
 import type { CpuState } from './state';
 
-/** Words of the state block that a paging context is made from, besides the PDPTEs; what differs oftenest comes first */
-const INPUTS = [
-  State.EPTP,
-  State.CR3,
-  State.CR4,
-  State.CR0,
-  State.EFER,
-  State.EPT_CONTROLS,
-  State.EPTP + 4,
-  State.CR3 + 4,
-] as const;
 /** Bits of CR3 with CR4.PCIDE */
 const PCID = 0xfffn;
 /** Root and non-root operation, each with two address spaces */
 const KEPT = 4;
+const NONE = -1;
 
 /** A paging context, and what the TLB's tag needs of it. */
 export class DigestedContext {
   readonly paging = new PagingContext();
-  private readonly inputs = new Uint32Array(INPUTS.length);
+  /** What it was made from, besides the PDPTEs: words of the state block */
+  private cr0 = NONE;
+  private cr3 = NONE;
+  private cr3High = NONE;
+  private cr4 = NONE;
+  private efer = NONE;
+  private eptp = NONE;
+  private eptpHigh = NONE;
+  private eptControls = NONE;
   pcid = 0;
   /** TagMode bits, but for those of the privilege level */
   mode = 0;
 
+  /** What differs oftenest is compared first: this is asked at every VM exit and entry. */
   matches(state: CpuState): boolean {
-    const { inputs } = this;
-    for (let i = 0; i < INPUTS.length; i++) if (inputs[i] !== state.get32(INPUTS[i] ?? 0)) return false;
-    return true;
+    return (
+      this.eptp === state.get32(State.EPTP) &&
+      this.cr3 === state.get32(State.CR3) &&
+      this.cr4 === state.get32(State.CR4) &&
+      this.cr0 === state.get32(State.CR0) &&
+      this.efer === state.get32(State.EFER) &&
+      this.eptControls === state.get32(State.EPT_CONTROLS) &&
+      this.eptpHigh === state.get32(State.EPTP + 4) &&
+      this.cr3High === state.get32(State.CR3 + 4)
+    );
   }
 
   digest(state: CpuState): void {
     const { paging } = this;
-    INPUTS.forEach((offset, i) => (this.inputs[i] = state.get32(offset)));
+    this.cr0 = state.get32(State.CR0);
+    this.cr3 = state.get32(State.CR3);
+    this.cr3High = state.get32(State.CR3 + 4);
+    this.cr4 = state.get32(State.CR4);
+    this.efer = state.get32(State.EFER);
+    this.eptp = state.get32(State.EPTP);
+    this.eptpHigh = state.get32(State.EPTP + 4);
+    this.eptControls = state.get32(State.EPT_CONTROLS);
     const eptp = state.get64(State.EPTP);
     const { cr0, cr3, cr4, efer } = state;
     paging.set({ cr0, cr3, cr4, efer, eptp, eptControls: state.get32(State.EPT_CONTROLS) });

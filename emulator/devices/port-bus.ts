@@ -10,6 +10,8 @@ const PORTS = 0x10000;
 export class PortBus implements PortAccess {
   /** Takes ports that no range claims: those that PCI functions decode where software puts them */
   unclaimed: PortAccess | undefined;
+  /** Called after every access */
+  accessed: (() => void) | undefined;
   /** Index into `ranges` plus one, for each port; 0 = unassigned */
   private readonly owner = new Uint8Array(PORTS);
   private readonly ranges: PortRange[] = [];
@@ -39,17 +41,28 @@ export class PortBus implements PortAccess {
   }
 
   read(port: number, size: number): number {
+    const value = this.readPort(port, size);
+    this.accessed?.();
+    return value;
+  }
+
+  write(port: number, size: number, value: number): void {
+    this.writePort(port, size, value);
+    this.accessed?.();
+  }
+
+  private readPort(port: number, size: number): number {
     const range = this.at(port);
     if (!range && this.unclaimed) return this.unclaimed.read(port, size);
     if (size === 1 || (range && port + size <= range.first + range.count)) {
       return range ? (range.read(port, size) & (0xffffffff >>> (32 - size * 8))) >>> 0 : 0xff;
     }
     let value = 0;
-    for (let i = 0; i < size; i++) value |= this.read((port + i) & 0xffff, 1) << (8 * i);
+    for (let i = 0; i < size; i++) value |= this.readPort((port + i) & 0xffff, 1) << (8 * i);
     return value >>> 0;
   }
 
-  write(port: number, size: number, value: number): void {
+  private writePort(port: number, size: number, value: number): void {
     const range = this.at(port);
     if (!range && this.unclaimed) {
       this.unclaimed.write(port, size, value >>> 0);
@@ -59,7 +72,7 @@ export class PortBus implements PortAccess {
       range?.write(port, size, (value & (0xffffffff >>> (32 - size * 8))) >>> 0);
       return;
     }
-    for (let i = 0; i < size; i++) this.write((port + i) & 0xffff, 1, (value >>> (8 * i)) & 0xff);
+    for (let i = 0; i < size; i++) this.writePort((port + i) & 0xffff, 1, (value >>> (8 * i)) & 0xff);
   }
 
   private at(port: number): PortRange | undefined {

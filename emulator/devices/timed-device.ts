@@ -1,6 +1,7 @@
 /**
  * A device that acts by itself when the virtual clock reaches a point. The clock is that of the vCPU that runs
  * (instructions retired plus ticks spent halted); the board asks before each slice and when a vCPU idles.
+ * A deadline moves only when the device is accessed (by a port or an address), advances, or is restored.
  */
 export interface TimedDevice {
   /** Clock of the next event, or Infinity */

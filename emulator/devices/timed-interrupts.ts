@@ -9,7 +9,7 @@ import type { TimedDevice } from './timed-device';
 export class TimedInterrupts implements Required<InterruptSource> {
   constructor(
     private readonly apic: LocalApic,
-    private readonly devices: readonly TimedDevice[],
+    private readonly devices: TimedDevice,
   ) {}
 
   get localApic(): LocalApicAccess {
@@ -29,14 +29,12 @@ export class TimedInterrupts implements Required<InterruptSource> {
   }
 
   nextDeadline(): number {
-    let least = this.apic.nextDeadline();
-    for (const device of this.devices) least = Math.min(least, device.nextDeadline());
-    return least;
+    return Math.min(this.apic.nextDeadline(), this.devices.nextDeadline());
   }
 
   advance(now: number): void {
     this.apic.advance(now);
-    for (const device of this.devices) if (device.nextDeadline() <= now) device.advance(now);
+    this.devices.advance(now);
   }
 
   get taskPriority(): number {

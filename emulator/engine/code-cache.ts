@@ -25,6 +25,7 @@ const MAPS = CODE_BASE;
 const RECORDS = MAPS + MAXIMUM_PAGES * MAP_SIZE;
 export const RECORDS_PER_CHUNK = 32;
 const CHUNK_SIZE = RECORDS_PER_CHUNK * RECORD_SIZE;
+const CHUNK_SHIFT = Math.log2(CHUNK_SIZE);
 const CHUNK_COUNT = Math.floor((ENTRY_MAPS - RECORDS) / CHUNK_SIZE);
 
 /**
@@ -161,7 +162,7 @@ export class CodeCache {
   }
 
   owner(record: number): CodePage {
-    const page = this.owners[Math.floor((record - RECORDS) / CHUNK_SIZE)];
+    const page = this.owners[(record - RECORDS) >>> CHUNK_SHIFT];
     if (!page) throw new Error(`no code page owns record 0x${record.toString(16)}`);
     return page;
   }

@@ -15,6 +15,7 @@ import { PortBus } from '../devices/port-bus';
 import { Serial16550 } from '../devices/serial-16550';
 import type { MemoryInterface as TpmDevice } from '../devices/tpm/memory-interface';
 import { TestDevice } from '../devices/test-device';
+import { TimedDevices } from '../devices/timed-devices';
 import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
@@ -67,6 +68,7 @@ export class Board {
   readonly apics: readonly LocalApic[];
   /** What interrupts each vCPU, and the clock of all devices */
   readonly interrupts: readonly InterruptSource[];
+  private readonly timed: TimedDevices;
   private externalInterrupt = false;
   /** In the order of saving. */
   private readonly devices: readonly Device[];
@@ -122,7 +124,9 @@ export class Board {
     );
     this.tpm = createTpm(configuration, () => processors.cpu(processors.running).clock);
     if (this.tpm) physical.addRange(this.tpm);
-    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, [chipset, this.pci]));
+    this.timed = new TimedDevices([chipset, this.pci]);
+    this.ports.accessed = physical.accessed = () => this.timed.touched();
+    this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, this.timed));
     this.devices = [chipset, this.serial, ...this.apics, fwCfg, test, this.pci, ...(this.tpm ? [this.tpm] : [])];
   }
 
@@ -150,6 +154,11 @@ export class Board {
       apic.setPin(0, asserted);
       if (asserted) this.events.attention(vcpu);
     });
+  }
+
+  /** Between two runs anything may have been done to devices from outside. */
+  touched(): void {
+    this.timed.touched();
   }
 
   private get runningApic(): LocalApic {
@@ -185,5 +194,6 @@ export class Board {
   restore(saved: Uint8Array): void {
     const reader = new StateReader(saved);
     for (const device of this.devices) device.restore(reader);
+    this.touched();
   }
 }

@@ -239,6 +239,7 @@ class EmulatedMachine implements Machine {
 
   run(limit: number, stepOverBreakpoint = false, vcpu?: number): RunResult {
     const { processors } = this;
+    this.board.touched();
     const counted = vcpu === undefined ? undefined : processors.cpu(vcpu);
     const end = this.countOf(counted) + limit;
     let patience = SLICE;

@@ -12,6 +12,9 @@ export class PhysicalMemory {
   /** Device ranges that begin below the end of RAM, and so hide some of it */
   private hiding: MmioRange[] = [];
 
+  /** Called after every access that reached no RAM */
+  accessed: (() => void) | undefined;
+
   constructor(readonly memory: MachineMemory) {}
 
   addRange(range: MmioRange): void {
@@ -53,7 +56,10 @@ export class PhysicalMemory {
     const offset = this.hostOffset(address);
     if (offset < 0) {
       const range = this.rangeAt(address);
-      return range ? BigInt.asUintN(size * 8, range.read(address - range.base, size)) : (1n << BigInt(size * 8)) - 1n;
+      if (!range) return (1n << BigInt(size * 8)) - 1n;
+      const value = range.read(address - range.base, size);
+      this.accessed?.();
+      return BigInt.asUintN(size * 8, value);
     }
     const { view } = this.memory;
     switch (size) {
@@ -73,6 +79,7 @@ export class PhysicalMemory {
     if (offset < 0) {
       const range = this.rangeAt(address);
       range?.write(address - range.base, size, BigInt.asUintN(size * 8, value));
+      this.accessed?.();
       return;
     }
     const { view } = this.memory;

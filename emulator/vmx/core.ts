@@ -3,6 +3,7 @@ import { exceptionRow } from '../arch/exceptions';
 import { InterruptionType, interruptionType, interruptionVector, isSoftwareEvent } from '../arch/interruption';
 import { State } from '../memory/layout';
 import type { Processor } from '../cpu/processor';
+import type { GuestPhysicalAddress, LinearAddress } from '../memory/address';
 import type { VmEntryRecord, VmExitRecord } from '../cpu/taps';
 import { entryRecord, exitRecord, type EntryRecord, type ExitRecord } from './records';
 import type { Transfers } from './state-transfer';
@@ -165,9 +166,16 @@ export class VmxCore {
 
   /** The exit as taps are told of it; overwritten by the next */
   describeExit(n: number): VmExitRecord {
-    const { exitRecord } = this;
+    const { exitRecord, exit } = this;
     exitRecord.n = n;
     exitRecord.instruction = this.retired;
+    exitRecord.reason = exit.reason;
+    exitRecord.qualification = exit.qualification;
+    exitRecord.guestLinear = exit.guestLinear as LinearAddress;
+    exitRecord.guestPhysical = exit.guestPhysical as GuestPhysicalAddress;
+    exitRecord.interruptionInformation = exit.interruptionInformation;
+    exitRecord.interruptionErrorCode = exit.interruptionErrorCode;
+    exitRecord.instructionLength = this.vmcs.get32(Slot.EXIT_INSTRUCTION_LENGTH);
     return exitRecord;
   }
 

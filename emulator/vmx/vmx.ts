@@ -10,6 +10,7 @@ import {
   type Virtualization,
 } from '../cpu/processor';
 import type { Instruction } from '../isa/instruction';
+import type { ExitRule } from '../isa/row';
 import { State } from '../memory/layout';
 import { apicAccessExit, VirtualApic } from './apic-virtualization';
 import { capabilityMsr, cr0Allowed, cr4Allowed } from './capabilities';
@@ -17,7 +18,7 @@ import { VmxCore, type MsrAccess } from './core';
 import { eptFaultExit, raisesVirtualizationException } from './ept-faults';
 import { boundaryExit, exceptionExit } from './event-exits';
 import { LOAD_HOST_STATE } from './host-state';
-import { INSTRUCTION_EXITS } from './instruction-exits';
+import { INSTRUCTION_EXITS, type InstructionExitRow } from './instruction-exits';
 import { VmcsLog } from './page-modification-log';
 import { Slot, writeFieldTable } from './vmcs';
 import { createTransfers, type TransferPhases } from './state-transfer';
@@ -39,6 +40,7 @@ export class Vmx implements Virtualization {
   readonly present = true;
   readonly core: VmxCore;
   readonly entry: VmEntry;
+  private readonly exitRules: { readonly name: ExitRule; readonly rule: InstructionExitRow }[] = [];
   private readonly virtualApic: VirtualApic;
 
   constructor(cpu: Processor, msrs: MsrAccess) {
@@ -78,7 +80,13 @@ export class Vmx implements Virtualization {
     const { exit } = insn.row;
     if (exit === undefined) return ExitKind.None;
     this.core.current();
-    return INSTRUCTION_EXITS[exit].exits(this.core, insn) ? this.exit() : ExitKind.None;
+    return this.ruleOf(insn.row.id, exit).exits(this.core, insn) ? this.exit() : ExitKind.None;
+  }
+
+  /** Looked up by the rule's name once a row. */
+  private ruleOf(row: number, name: ExitRule): InstructionExitRow {
+    const known = this.exitRules[row];
+    return known?.name === name ? known.rule : (this.exitRules[row] = { name, rule: INSTRUCTION_EXITS[name] }).rule;
   }
 
   undefines(insn: Instruction): boolean {

@@ -58,6 +58,7 @@ describe('remembered entry checks', function () {
         for (const rule of group.rules) {
           read = new Set();
           rule.holds(context);
+          rule.everyEntry?.(context);
           const unknown = VMCS_FIELD_SYMBOLS.filter((field) => read.has(Slot[field]) && !known.has(Slot[field]));
           assert.deepEqual(unknown, [], `${rule.id} reads fields that its group does not name`);
         }

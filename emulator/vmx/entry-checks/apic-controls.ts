@@ -45,6 +45,7 @@ export const TPR_SHADOW_CHECKS: readonly EntryCheck[] = [
       (c) =>
         !tprShadow(c) || accesses(c) || delivery(c) || (c.get32(Slot.TPR_THRESHOLD) & 15) <= virtualTaskPriority(c),
     ),
+    (c) => tprShadow(c) && !accesses(c) && !delivery(c),
   ),
 ];
 

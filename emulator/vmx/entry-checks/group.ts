@@ -16,7 +16,7 @@ export interface CheckGroup {
   readonly rules: readonly EntryCheck[];
   /** Fields that decide about the rules: those that they name, and `also` */
   readonly fields: readonly VmcsFieldSymbol[];
-  /** The rules that look at more than fields, evaluated at every entry */
+  /** The rules that may look at more than fields */
   readonly everyEntry: readonly EntryCheck[];
 }
 

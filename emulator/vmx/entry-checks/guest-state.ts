@@ -42,7 +42,7 @@ const in64BitMode = (c: EntryContext): boolean =>
 /** Bits 63:22, 15, 5 and 3 of RFLAGS, by halves */
 const FLAGS_RESERVED_LOW = Number(BigInt.asUintN(32, Rflags.RESERVED));
 
-export const GUEST_RIP_CHECKS: readonly EntryCheck[] = [
+export const GUEST_INSTRUCTION_CHECKS: readonly EntryCheck[] = [
   instruction(
     'rip.high',
     'bits 63:32 of RIP are 0 outside 64-bit mode',
@@ -59,9 +59,6 @@ export const GUEST_RIP_CHECKS: readonly EntryCheck[] = [
       return !in64BitMode(c) || high === 0 || high === 0xffff;
     },
   ),
-];
-
-export const GUEST_RFLAGS_CHECKS: readonly EntryCheck[] = [
   instruction(
     'rflags.reserved',
     'bits 63:22, 15, 5 and 3 of RFLAGS are 0',
@@ -246,6 +243,7 @@ export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
       (c) => noRegion(c) || (linkedRevision(c) & ~SHADOW_INDICATOR) === VMCS_REVISION,
       QUALIFICATION_LINK_POINTER,
     ),
+    (c) => !noRegion(c),
   ),
   everyEntry(
     nonRegister(
@@ -257,6 +255,7 @@ export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
         ((linkedRevision(c) & SHADOW_INDICATOR) !== 0) === ((c.secondary & Secondary.VMCS_SHADOWING) !== 0),
       QUALIFICATION_LINK_POINTER,
     ),
+    (c) => !noRegion(c),
   ),
   everyEntry(
     nonRegister(
@@ -266,6 +265,7 @@ export const GUEST_NON_REGISTER_CHECKS: readonly EntryCheck[] = [
       (c) => linkPointer(c) !== c.core.currentVmcs || noLink(c),
       QUALIFICATION_LINK_POINTER,
     ),
+    (c) => !noLink(c),
   ),
 ];
 
@@ -286,5 +286,6 @@ export const GUEST_PDPTE_CHECKS: readonly EntryCheck[] = GUEST_PDPTES.map((slot,
       (c) => !c.pae || c.ept || readPdptes(c.core, c.get64(Slot.GUEST_CR3)).every(pdpteValid),
       QUALIFICATION_PDPTE,
     ),
+    (c) => c.pae && !c.ept,
   ),
 );

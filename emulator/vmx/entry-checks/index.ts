@@ -3,10 +3,9 @@ import { GUEST_CONTROL_REGISTER_CHECKS } from './guest-control-registers';
 import { GUEST_SEGMENT_CHECKS } from './guest-segments';
 import {
   GUEST_DESCRIPTOR_TABLE_CHECKS,
+  GUEST_INSTRUCTION_CHECKS,
   GUEST_NON_REGISTER_CHECKS,
   GUEST_PDPTE_CHECKS,
-  GUEST_RFLAGS_CHECKS,
-  GUEST_RIP_CHECKS,
 } from './guest-state';
 import { HOST_CHECKS } from './host';
 import type { EntryCheck } from './row';
@@ -30,8 +29,7 @@ export const GUEST_STATE_CHECKS: readonly EntryCheck[] = [
   ...GUEST_CONTROL_REGISTER_CHECKS,
   ...GUEST_SEGMENT_CHECKS,
   ...GUEST_DESCRIPTOR_TABLE_CHECKS,
-  ...GUEST_RIP_CHECKS,
-  ...GUEST_RFLAGS_CHECKS,
+  ...GUEST_INSTRUCTION_CHECKS,
   ...GUEST_NON_REGISTER_CHECKS,
   ...GUEST_PDPTE_CHECKS,
 ];

@@ -10,14 +10,17 @@ import { Slot, VMCS_DATA_SIZE } from '../vmcs';
 import { COMMON_FIELDS, type CheckGroup } from './group';
 
 export const NOTHING_CHANGED = 0;
-const EVERYTHING_CHANGED = -1;
+export const EVERYTHING_CHANGED = -1;
 /** So many VMCSs are remembered, each in a copy laid out like the region */
 const COPIES = Math.floor(ACCEPTED_FIELDS_SIZE / VMCS_DATA_SIZE);
 const NONE = -1;
 const UNKNOWN = 2;
 
-/** Of RFLAGS, rules about other fields read only these; the rules about RFLAGS itself name it first. */
-const FLAGS_READ = Rflags.TF | Rflags.IF | Rflags.VM;
+/** Fields that change at almost every VM exit, and the bits of them that rules read; of all others every bit counts. */
+const BITS_READ: Partial<Record<VmcsFieldSymbol, bigint>> = {
+  GUEST_RIP: 0xffff_ffff_0000_0000n,
+  GUEST_RFLAGS: Rflags.RESERVED | Rflags.FIXED | Rflags.TF | Rflags.IF | Rflags.VM,
+};
 
 interface Exports {
   /** (VMCS, copy) -> bit per group whose fields differ; all bits when a common field does */
@@ -37,6 +40,8 @@ export class RememberedFields {
   private readonly vmcs = new Float64Array(COPIES).fill(NONE);
   /** The one fact outside the VMCS that rules read: IA32_EFER.LMA */
   private readonly longHost = new Uint8Array(COPIES).fill(UNKNOWN);
+  /** No rule reads more than fields and that fact */
+  private readonly fieldsDecide = new Uint8Array(COPIES);
   private host = UNKNOWN;
   private latest = 0;
   private next = 0;
@@ -63,8 +68,17 @@ export class RememberedFields {
       : EVERYTHING_CHANGED;
   }
 
-  /** After `compare` of the same VMCS: the rules hold for its fields as they are. */
-  accept(vmcs: number): void {
+  /** After `compare` of the same VMCS found nothing changed: the rules hold, whatever lies in memory. */
+  get complete(): boolean {
+    return this.fieldsDecide[this.latest] === 1;
+  }
+
+  /**
+   * After `compare` of the same VMCS: the rules hold for its fields as they are.
+   * @param fieldsDecide no rule reads more than fields while these are so
+   */
+  accept(vmcs: number, fieldsDecide: boolean): void {
+    this.fieldsDecide[this.latest] = fieldsDecide ? 1 : 0;
     this.vmcs[this.latest] = vmcs;
     this.longHost[this.latest] = this.host;
     this.code.copy(vmcs, addressOf(this.latest));
@@ -109,7 +123,8 @@ function generateCompare(groups: readonly CheckGroup[]): FunctionBuilder {
       .map((field) => {
         const slot = Slot[field];
         const bits = f.xor(f.load64(f.local(VMCS), slot), f.load64(f.local(COPY), slot));
-        return field === 'GUEST_RFLAGS' && fields[0] !== field ? f.and(bits, i64(FLAGS_READ)) : bits;
+        const read = BITS_READ[field];
+        return read === undefined ? bits : f.and(bits, i64(read));
       })
       .reduce((all, bits) => f.or(all, bits), i64(0));
   f.if(f.ne(difference(COMMON_FIELDS), i64(0)));

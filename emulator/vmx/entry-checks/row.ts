@@ -16,12 +16,18 @@ export interface EntryCheck {
   readonly holds: (c: EntryContext) => boolean;
   /** Exit qualification of a VM-entry failure (SDM vol. 3, 27.8); 0 when the manual gives none */
   readonly qualification: number;
-  /** It reads more than fields of the VMCS, and is evaluated at every entry. */
-  readonly everyEntry?: true;
+  /**
+   * It reads more than fields of the VMCS when this is true, and is then evaluated at every entry. Itself a function of
+   * the row's fields.
+   */
+  readonly everyEntry?: (c: EntryContext) => boolean;
 }
 
-/** A rule that reads memory, or the processor's state, besides fields of the VMCS */
-export const everyEntry = (check: EntryCheck): EntryCheck => ({ ...check, everyEntry: true });
+/** A rule that reads memory, or the processor's state, besides fields of the VMCS; `when` says when it does */
+export const everyEntry = (check: EntryCheck, when: (c: EntryContext) => boolean = () => true): EntryCheck => ({
+  ...check,
+  everyEntry: when,
+});
 
 /** Makes the rows of one section. */
 export const section =
