@@ -31,8 +31,9 @@ const WAIT_FOR_SIPI = 3;
  * What happens between two instructions, in the manual's order of priority (SDM vol. 3, "Priority Among Concurrent
  * Events"; for VT-x's own points the sections on the preemption timer, MTF and the window exits). True when something
  * happened: the boundary is then looked at again.
+ * @param clock `cpu.clock`
  */
-export function handleBoundary(cpu: Cpu): boolean {
+export function handleBoundary(cpu: Cpu, clock: number): boolean {
   const { state, virtualization } = cpu;
   const { nonRoot } = virtualization;
   const pending = state.get32(State.PENDING_EVENTS);
@@ -62,7 +63,7 @@ export function handleBoundary(cpu: Cpu): boolean {
     }
   }
   if (nonRoot) {
-    if (virtualization.nextDeadline() <= cpu.clock && exits(cpu, Boundary.PreemptionTimer)) return true;
+    if (virtualization.nextDeadline() <= clock && exits(cpu, Boundary.PreemptionTimer)) return true;
     if ((blocking & SHADOW) === 0 && exits(cpu, Boundary.NmiWindow)) return true;
   }
   const activity = state.get32(State.ACTIVITY);

@@ -329,11 +329,12 @@ export class Cpu implements Processor {
       for (;;) {
         if (this.ended) return this.ended;
         if (this.stopping) return REQUESTED;
-        let left = end - this.retired;
-        if (this.turnEnd !== Infinity) left = Math.min(left, this.turnEnd - this.clock);
+        const { retired } = this;
+        const clock = retired + this.number(State.CLOCK_IDLE);
+        const left = Math.min(end - retired, this.turnEnd - clock);
         if (left <= 0 || events > budget) return BUDGET;
-        this.interrupts.advance(this.clock);
-        if (handleBoundary(this)) {
+        this.interrupts.advance(clock);
+        if (handleBoundary(this, clock)) {
           skip = false;
           events++;
           continue;
@@ -347,9 +348,8 @@ export class Cpu implements Processor {
           events++;
           continue;
         }
-        const { retired } = this;
         const alone = this.breakpoints.armed || singleStep(this);
-        const slice = alone ? 1 : this.slice(left);
+        const slice = alone ? 1 : this.slice(left, clock);
         if (this.execution.execute(slice, skip, alone) === EngineExit.Breakpoint) return BREAKPOINT;
         if (this.retired === retired) events++;
         skip = false;
@@ -380,9 +380,9 @@ export class Cpu implements Processor {
   }
 
   /** How many instructions may run before something has to be looked at. */
-  private slice(left: number): number {
+  private slice(left: number, clock: number): number {
     const deadline = Math.min(this.interrupts.nextDeadline(), this.virtualization.nextDeadline());
-    return Math.max(1, Math.min(left, deadline - this.clock));
+    return Math.max(1, Math.min(left, deadline - clock));
   }
 
   /** An instruction breakpoint of the program raises #DB before its instruction, unless RF is set. */

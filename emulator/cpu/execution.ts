@@ -73,10 +73,10 @@ export class Execution {
     const { cpu, start } = this;
     const { state } = cpu;
     const row = this.helperOf(insn.row);
-    this.prepareNextRip(insn);
     cpu.exited = false;
     try {
       if (row.askedBefore && cpu.exits(insn)) return;
+      this.prepareNextRip(insn);
       row.helper(cpu, insn);
     } catch (error) {
       this.unwind(error);

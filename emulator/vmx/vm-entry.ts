@@ -90,11 +90,12 @@ export class VmEntry {
       return this.failEntry(reason, BigInt(msr), nmiBlocked);
     }
     if (launch) core.vmcs.launched = true;
-    this.startTimers();
+    const { pin, primary, secondary, event } = this.context;
+    this.startTimers(pin, secondary);
     this.virtualApic.enter(this.context);
     core.cpu.contextChanged();
-    this.announce(launch);
-    this.injectEvent();
+    this.announce(launch, event);
+    this.injectEvent(event, primary);
     return ENTERED;
   }
 
@@ -187,11 +188,11 @@ export class VmEntry {
   }
 
   /** The VMX-preemption timer (SDM vol. 3, 26.5.1, 27.7.4); the first PAUSE begins a new loop (26.1.3). */
-  private startTimers(): void {
-    const { core, context } = this;
+  private startTimers(pin: number, secondary: number): void {
+    const { core } = this;
     const { state } = core.cpu;
-    if (context.secondary & Secondary.PAUSE_LOOP_EXITING) core.pauseLoop = { first: NEVER, last: NEVER };
-    if (!(context.pin & Pin.ACTIVATE_PREEMPTION_TIMER)) return core.stopTimer();
+    if (secondary & Secondary.PAUSE_LOOP_EXITING) core.pauseLoop = { first: NEVER, last: NEVER };
+    if (!(pin & Pin.ACTIVATE_PREEMPTION_TIMER)) return core.stopTimer();
     const adjust = state.get64(State.TSC_ADJUST);
     const units = BigInt.asUintN(64, core.cpu.now + adjust) >> PREEMPTION_TIMER_SHIFT;
     const deadline = (units + BigInt(core.vmcs.get32(Slot.PREEMPTION_TIMER_VALUE))) << PREEMPTION_TIMER_SHIFT;
@@ -201,12 +202,10 @@ export class VmEntry {
   }
 
   /** SDM vol. 3, 27.6: the processor delivers the event when the instruction has ended. */
-  private injectEvent(): void {
-    const { core, context } = this;
-    const { cpu } = core;
-    const information = context.event;
+  private injectEvent(information: number, primary: number): void {
     if (!interruptionValid(information)) return;
-    const traps = (context.primary & Primary.MONITOR_TRAP_FLAG) !== 0;
+    const { cpu } = this.core;
+    const traps = (primary & Primary.MONITOR_TRAP_FLAG) !== 0;
     const type = interruptionType(information);
     if (type === InterruptionType.OTHER_EVENT || traps)
       cpu.state.set32(State.PENDING_EVENTS, cpu.state.get32(State.PENDING_EVENTS) | PENDING_MTF);
@@ -227,10 +226,9 @@ export class VmEntry {
     };
   }
 
-  private announce(launch: boolean): void {
-    const { core, context } = this;
+  private announce(launch: boolean, event: number): void {
+    const { core } = this;
     const n = core.nextEntry();
-    const { event } = context;
     core.cpu.taps.vmEntry?.(core.describeEntry(n, launch, interruptionValid(event) ? event : 0));
   }
 }

@@ -150,7 +150,7 @@ function saveTimer(core: VmxCore): void {
 }
 
 function savePdptes(core: VmxCore): void {
-  if (core.secondaryControls & Secondary.ENABLE_EPT && usesPdptes(core.cpu.state))
+  if (usesPdptes(core.cpu.state) && core.secondaryControls & Secondary.ENABLE_EPT)
     GUEST_PDPTES.forEach((slot, i) => core.vmcs.save(slot, State.PDPTE + i * 8));
 }
 

@@ -1,14 +1,10 @@
-import { Efer } from '../../arch/control-registers';
 import { Rflags } from '../../arch/flags';
 import { Vector } from '../../arch/exceptions';
 import type { Processor } from '../../cpu/processor';
 import type { Instruction } from '../../isa/instruction';
-import { State } from '../../memory/layout';
 import type { VmxCore } from '../core';
 import { Slot } from '../vmcs';
 import { vmxOf, type Vmx } from '../vmx';
-
-const LMA = Number(Efer.LMA);
 
 /** How VMX instructions report: VMsucceed, VMfailInvalid, VMfailValid (SDM vol. 3, 31.2). */
 const REPORT = Rflags.CF | Rflags.PF | Rflags.AF | Rflags.ZF | Rflags.SF | Rflags.OF;
@@ -38,8 +34,8 @@ export function fail(core: VmxCore, error: number): void {
 /** #UD: no VT-x, or not in protected mode, in virtual-8086 or in compatibility mode */
 export function requireMode(cpu: Processor): Vmx {
   const vmx = vmxOf(cpu);
-  const compatibility = (cpu.state.get32(State.EFER) & LMA) !== 0 && cpu.codeSize !== 64;
-  if (!vmx || cpu.realMode || cpu.virtual8086 || compatibility) throw cpu.fault(Vector.UD);
+  // 64-bit mode is neither of the three.
+  if (!vmx || (cpu.codeSize !== 64 && (cpu.realMode || cpu.virtual8086 || cpu.longMode))) throw cpu.fault(Vector.UD);
   return vmx;
 }
 
