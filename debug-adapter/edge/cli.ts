@@ -24,6 +24,7 @@ const USAGE = `Usage: undervisor <command>
       --iommu                a VT-d unit in front of all DMA and interrupt messages
       --strict-translation   tell of every place that uses a stale translation: a forgotten INVLPG, INVVPID, INVEPT
       --tpm tis|crb          a TPM 2.0 with this interface
+      --start-time TIME      what the real-time clock shows first; default 2026-01-01T00:00:00Z
       --boot KIND            auto (by the headers), pvh, multiboot, multiboot2, elf, raw
       --raw-address 0xADDR   where a raw image goes       --raw-entry 0xADDR   its first instruction
       --raw-bits 16|32       a raw image's mode

@@ -35,6 +35,9 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   '--boot': (launch, value) => {
     launch.boot = value as NonNullable<Launch['boot']>;
   },
+  '--start-time': (launch, value) => {
+    launch.startTime = value;
+  },
   '--raw-address': (launch, value) => {
     launch.raw = { ...launch.raw, address: value };
   },

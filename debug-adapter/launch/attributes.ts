@@ -78,6 +78,10 @@ const physical = (value: unknown) =>
   typeof value === 'string' && /^0x[0-9a-f]{1,8}$/i.test(value) ? undefined : 'must be a string like "0x7c00"';
 const tpm = (value: unknown) =>
   typeof value === 'boolean' || value === 'tis' || value === 'crb' ? undefined : 'must be true, false, "tis" or "crb"';
+const moment = (value: unknown) =>
+  typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value) && !Number.isNaN(Date.parse(value))
+    ? undefined
+    : 'must be a time such as "2026-01-01T00:00:00Z"';
 const rawBits = (value: unknown) => (value === 16 || value === 32 ? undefined : 'must be 16 (real mode) or 32');
 
 export const attributes: readonly Attribute[] = [
@@ -118,6 +122,7 @@ export const attributes: readonly Attribute[] = [
     }),
     described: true,
   },
+  { name: 'startTime', check: moment, described: true },
   { name: 'iommu', check: flag, described: true },
   { name: 'strictTranslation', check: flag, described: true },
   { name: 'stopOnEntry', check: entryStop, described: false },

@@ -45,6 +45,7 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     commandLine: launch.commandLine ?? '',
     translator: launch.translator ?? true,
     boot: launch.boot ?? 'auto',
+    ...(launch.startTime === undefined ? {} : { startTime: Date.parse(launch.startTime) / 1000 }),
     ...(launch.processors === undefined ? {} : { processors: launch.processors }),
     ...(launch.quantum === undefined ? {} : { quantum: launch.quantum }),
     disks: await openDisks(launch.disks ?? [], files, launch.build),

@@ -31,6 +31,8 @@ export interface LaunchArguments {
   iommu?: boolean;
   /** Every use of a cached translation that the tables in memory contradict can stop the machine. Slower. Default false */
   strictTranslation?: boolean;
+  /** What the real-time clock shows at power-on: "2026-01-01T00:00:00Z" (the default) */
+  startTime?: string;
   /** Stop at the first instruction, at a function ("main"), at the first VM exit ("exit:any", "exit:CPUID"), or not at all. Default false */
   stopOnEntry?: boolean | string;
   /** Default true */

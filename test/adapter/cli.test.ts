@@ -195,6 +195,13 @@ describe('command line', () => {
     assert.notEqual(virtio.code, 0x2a, 'no IDE disk there');
   }).timeout(60_000);
 
+  it('starts the clock where --start-time says', async () => {
+    // CMOS year to COM1: mov al, 9; out 70h, al; in al, 71h; mov dx, 3f8h; out dx, al
+    const program = image('clock.elf', [0xb0, 9, 0xe6, 0x70, 0xe4, 0x71, 0x66, 0xba, 0xf8, 3, 0xee, ...endWith(0)]);
+    const { out, code } = await run('run', program, '--serial', '--start-time', '1949-10-01T00:00:00Z');
+    assert.deepEqual([out, code], ['I', 0]);
+  }).timeout(60_000);
+
   it('ends quietly when its reader goes away', async () => {
     const child = spawn(process.execPath, [CLI, 'run', image('good.elf', endWith(0))], {
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -47,6 +47,11 @@ describe('launch attributes', () => {
       [{ disks: [{ file: 'a', write: true }] }, /disks\[0\]\.write must be one of/],
       [{ iommu: 1 }, /iommu must be true or false/],
       [{ stopOnEntry: 3 }, /stopOnEntry must be/],
+      [{ boot: 'bios' }, /boot must be one of "auto", "pvh"/],
+      [{ raw: { bits: 64 } }, /raw\.bits must be 16/],
+      [{ raw: { adress: '0x1' } }, /raw\.unknown attribute "adress".*"address"/],
+      [{ raw: 3 }, /raw must be an object/],
+      [{ startTime: '2026-13-01T00:00:00Z' }, /startTime must be a time/],
     ] as const) {
       assert.throws(() => checkAttributes(given, 'launch'), message);
     }
