@@ -59,6 +59,29 @@ static void entry(int index, u64 low, u64 high) {
 
 static u32 remappable(u32 index, u32 more) { return 0xfee00010 | (index & 0x7fff) << 5 | (index >> 15) << 2 | more; }
 
+static void io_apic_entry(u32 pin, u32 high, u32 low) {
+  write32(0xfec00000, 0x10 + 2 * pin);
+  write32(0xfec00010, 0x10000);
+  write32(0xfec00000, 0x11 + 2 * pin);
+  write32(0xfec00010, high);
+  write32(0xfec00000, 0x10 + 2 * pin);
+  write32(0xfec00010, low);
+}
+
+/** Counter 0 of the PIT ends once; which vectors came, within a while */
+static void show_timer(void) {
+  arrived = 0;
+  outb(0x43, 0x30);
+  outb(0x40, 0x40);
+  outb(0x40, 0);
+  for (int i = 0; i < 30000 && !arrived; i++) {
+    __asm__ volatile("sti; nop; cli" : : : "memory");
+    read32(0xfee00020);
+  }
+  show("vectors", arrived, 2);
+  print("\n");
+}
+
 void test(void) {
   find_virtio();
   outb(0x21, 0xff);
@@ -135,6 +158,15 @@ void test(void) {
   show_arrived();
   entry(5, 1 | 0x60 << 16, 0x0101 | 2 << 18);
   show_arrived();
+
+  print_case("the timer, by the I/O APIC");
+  entry(9, 1 | 0x63 << 16, 0);
+  io_apic_entry(2, 9 << 17 | 1 << 16, 0x63);
+  show_timer();
+  print_case("the timer, by an entry that is not present");
+  entry(9, 0x63 << 16, 0);
+  show_timer();
+  io_apic_entry(2, 0, 0x10000);
 
   print_case("a fault tells itself");
   for (int i = 0; i < 512; i++) root[i] = 0;

@@ -116,6 +116,29 @@ describe('machine: disks', () => {
   });
 });
 
+/** An ACPI table in RAM by its signature, checksum verified */
+function acpiTable(machine: Machine, signature: string): Buffer | undefined {
+  const ram = Buffer.from(machine.readMemory(physical(machine), 0n, 4 << 20));
+  for (let at = ram.indexOf(signature); at >= 0; at = ram.indexOf(signature, at + 1)) {
+    const table = ram.subarray(at, at + ram.readUInt32LE(at + 4));
+    if (table.length >= 36 && table.reduce((sum, byte) => sum + byte, 0) % 256 === 0) return table;
+  }
+  return undefined;
+}
+
+describe('machine: the DMAR table', () => {
+  it('names the unit and the I/O APIC, when there is an IOMMU', () => {
+    const table = acpiTable(machineWith(END, { iommu: true }), 'DMAR');
+    assert.ok(table);
+    assert.deepEqual([...table.subarray(36, 38)], [38, 1], '39 address bits, interrupt remapping');
+    assert.deepEqual([table.readUInt16LE(48), table.readUInt16LE(50), table[52]], [0, 24, 1]);
+    assert.equal(table.readBigUInt64LE(56), 0xfed90000n);
+    assert.deepEqual([...table.subarray(64, 66), ...table.subarray(69, 72)], [3, 8, 0xf0, 0x1f, 0]);
+    assert.equal(table.length, 72);
+    assert.equal(acpiTable(machineWith(END), 'DMAR'), undefined);
+  });
+});
+
 describe('machine: the way of a device address', () => {
   it('is the address itself without an IOMMU', () => {
     const machine = machineWith(END);
