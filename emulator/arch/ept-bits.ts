@@ -54,13 +54,17 @@ export const EptViolation = {
 export const eptPermissions = (bits: bigint): string =>
   `${bits & 1n ? 'r' : '-'}${bits & 2n ? 'w' : '-'}${bits & 4n ? 'x' : '-'}`;
 
-/** Words for an EPT entry at a level (4 = PML4E .. 1 = PTE): "read", "write", "execute", "WB", "2-MByte page", ... */
-export function describeEptEntry(entry: bigint, level: number): string[] {
+/**
+ * Words for an EPT entry at a level (5 = PML5E .. 1 = PTE), `modeBased` with mode-based execute control: "read",
+ * "write", "execute", "WB", "2-MByte page", ...
+ */
+export function describeEptEntry(entry: bigint, level: number, modeBased = false): string[] {
   const words: string[] = [];
   if (entry & EptBit.READ) words.push('read');
   if (entry & EptBit.WRITE) words.push('write');
   if (entry & EptBit.EXECUTE) words.push('execute');
-  if (words.length === 0) return ['not present'];
+  if (modeBased && entry & EptBit.EXECUTE_USER) words.push('user execute');
+  if (words.length === 0) return entry & EptBit.SUPPRESS_VE ? ['not present', 'suppresses #VE'] : ['not present'];
   const large = (level === 2 || level === 3) && (entry & EptBit.LARGE) !== 0n;
   if (large) words.push(level === 2 ? '2-MByte page' : '1-GByte page');
   if (level === 1 || large) {
@@ -70,6 +74,7 @@ export function describeEptEntry(entry: bigint, level: number): string[] {
     if (entry & EptBit.DIRTY) words.push('dirty');
   }
   if (entry & EptBit.ACCESSED) words.push('accessed');
+  if (entry & EptBit.SUPPRESS_VE) words.push('suppresses #VE');
   return words;
 }
 

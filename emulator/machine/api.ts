@@ -125,6 +125,8 @@ export interface AddressSpace {
   readonly efer: bigint;
   /** 0 when EPT is not in use */
   readonly eptp: bigint;
+  /** Bits of EptControl (memory/paging-context.ts): mode-based execute control makes other entries present */
+  readonly eptControls?: number;
   /** Code size of the context's CS: decoding */
   readonly codeSize: 16 | 32 | 64;
 }

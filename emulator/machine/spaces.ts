@@ -16,6 +16,7 @@ export function spaceOf(state: CpuState): AddressSpace {
     cr4: state.cr4,
     efer: state.efer,
     eptp: state.get64(State.EPTP),
+    eptControls: state.get32(State.EPT_CONTROLS),
     codeSize: long ? 64 : big ? 32 : 16,
   };
 }

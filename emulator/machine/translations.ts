@@ -39,7 +39,7 @@ export class Translations {
       const entry = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
       const words =
         table === 'ept'
-          ? describeEptEntry(entry, level)
+          ? describeEptEntry(entry, level, this.context.modeBasedExecute)
           : describePagingEntry(entry, leaf ? this.pageSize(name, space) : undefined);
       steps.push({
         name,

@@ -163,6 +163,8 @@ export const State = {
   EPTP: 0x3e0,
   /** 2: VPID in force (0 in root operation or without the control) */
   VPID: 0x3e8,
+  /** 4: EptControl of memory/paging-context.ts, 0 when EPT is not in use */
+  EPT_CONTROLS: 0x3ec,
   /** 8: retired count at which the VMX-preemption timer expires, all ones = not running */
   PREEMPTION_DEADLINE: 0x3f0,
 
@@ -170,8 +172,6 @@ export const State = {
   VECTOR: 0x400,
   /** MTRRs: 8 variable pairs, 11 fixed; 27 x 8 */
   MTRR: 0x600,
-  /** 4: EptControl of memory/paging-context.ts, 0 when EPT is not in use */
-  EPT_CONTROLS: 0x7c0,
   /** Free for rooms above: vmx 0x700..0x7ff, engine 0x800..0x8ff (mode word and the like) */
   VMX_PRIVATE: 0x700,
   /** 8: state of the generator behind RDRAND and RDSEED */

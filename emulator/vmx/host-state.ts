@@ -79,8 +79,8 @@ export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
 function leaveGuestTranslation(t: Transfer): void {
   t.setState(State.VMX_ROOT, i32(1));
   t.setState(State.DIRECT_VMCS, t.vmcs);
-  for (const offset of [State.TSC_OFFSET, State.TSC_MULTIPLIER, State.EPTP, State.EPT_CONTROLS, State.VPID])
-    t.setState64(offset, i64(0));
+  // EPT_CONTROLS is in the upper half of what begins with the VPID.
+  for (const offset of [State.TSC_OFFSET, State.TSC_MULTIPLIER, State.EPTP, State.VPID]) t.setState64(offset, i64(0));
   // Address-range monitoring ends (28.5.6).
   t.setState(State.MONITOR_ARMED, i32(0));
   t.setState64(State.PREEMPTION_DEADLINE, i64(-1));

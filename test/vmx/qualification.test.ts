@@ -77,6 +77,9 @@ describe('words for registers and entries', () => {
     assert.deepEqual(describeEptEntry(0x1b7n, 2), ['read', 'write', 'execute', '2-MByte page', 'WB', 'accessed']);
     assert.deepEqual(describeEptEntry(0x107n, 4), ['read', 'write', 'execute', 'accessed']);
     assert.deepEqual(describeEptEntry(0x30n, 1), ['not present']);
+    assert.deepEqual(describeEptEntry(0x400n, 4), ['not present']);
+    assert.deepEqual(describeEptEntry(0x400n, 4, true), ['user execute']);
+    assert.deepEqual(describeEptEntry(1n << 63n, 2), ['not present', 'suppresses #VE']);
     assert.equal(describeEptPointer(0x905en), 'root 0x9000, WB, 4-level, accessed and dirty flags');
   });
 
