@@ -4,9 +4,9 @@
  * else were going on; user breakpoints, pause and the machine's end never reach it.
  */
 export interface Go {
-  /** Instructions; default: no limit */
+  /** Instructions, of the vCPU that is stepped when the verb is one vCPU's; default: no limit */
   readonly limit?: number;
-  /** Linear addresses to come back at, whatever context is there */
+  /** Linear addresses to come back at, whatever context of the vCPU is there */
   readonly stops?: ReadonlySet<bigint>;
   /** Come back when this context begins to run */
   readonly context?: number;

@@ -78,9 +78,9 @@ export interface DmaRecord {
 }
 
 export interface VmExitRecord {
-  /** Ordinal from 1 */
+  /** Ordinal from 1, of this vCPU's exits */
   readonly n: number;
-  /** Retired instructions at the exit */
+  /** Retired instructions of this vCPU at the exit */
   readonly instruction: number;
   readonly vcpu: number;
   /** VMCS that was current: identifies the layer that was left */

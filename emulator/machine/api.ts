@@ -173,7 +173,7 @@ export type Outcome =
   /** The emulator met something it does not implement: says what and where */
   | { readonly kind: 'unsupported'; readonly description: string };
 
-export const MAXIMUM_PROCESSORS = 8;
+export { MAXIMUM_VCPUS as MAXIMUM_PROCESSORS } from '../memory/layout';
 export const MAXIMUM_QUANTUM = 1_000_000_000;
 
 export interface MachineConfiguration {
