@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { CpuRunResult } from '../../emulator/cpu/cpu';
 import type { InterruptSource } from '../../emulator/cpu/processor';
 import { hostPhysical } from '../../emulator/memory/address';
+import { RAM_BASE } from '../../emulator/memory/layout';
 import { VmxBench } from './bench';
 
 /** Places of a guest that executes code */
@@ -51,7 +52,10 @@ export class GuestBench {
   }
 
   bytes(address: bigint, bytes: readonly number[]): void {
-    bytes.forEach((byte, i) => this.bench.physical.write(hostPhysical(address + BigInt(i)), 1, BigInt(byte)));
+    const { physical, cpu } = this.bench;
+    bytes.forEach((byte, i) => physical.write(hostPhysical(address + BigInt(i)), 1, BigInt(byte)));
+    // It may have been executed before.
+    cpu.engine.codeChanged(RAM_BASE + Number(address), bytes.length);
   }
 
   /**
