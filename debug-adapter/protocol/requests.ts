@@ -90,6 +90,8 @@ export interface TranslateArguments {
   frameId?: number;
   /** Where the address is meant; default 'linear' */
   space?: 'linear' | 'guest-physical';
+  /** A device's address instead, through the IOMMU: PCI requester ID, bus << 8 | device << 3 | function */
+  requester?: number;
 }
 export interface TranslateStep {
   name: string;

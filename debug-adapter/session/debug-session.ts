@@ -118,7 +118,7 @@ export class DebugSession {
       'undervisor/exitKinds': this.on({}, (live) => exitKinds(live.debuggee)),
       'undervisor/pages': this.on({ start: 'number', count: 'number', hpa: 'string?' }, (live, args: PagesArguments) => pageRows(args, live.debuggee)),
       'undervisor/layers': this.on({}, (live) => layerRows(live.debuggee)),
-      'undervisor/translate': this.on({ address: 'string', frameId: 'number?', space: 'string?' }, (live, args: TranslateArguments) => translate(args, live.debuggee, live.contextOf(args.frameId))),
+      'undervisor/translate': this.on({ address: 'string', frameId: 'number?', space: 'string?', requester: 'number?' }, (live, args: TranslateArguments) => translate(args, live.debuggee, live.contextOf(args.frameId))),
     };
   }
 

@@ -72,9 +72,13 @@ export class Volume implements Device {
       this.overlay.set(block, from.blob());
     }
     if (!this.through) return;
-    for (const block of new Set([...before.keys(), ...this.overlay.keys()])) {
-      if (!this.originals.has(block)) this.originals.set(block, this.fromSource(block));
-      this.writeSource(block, this.overlay.get(block) ?? this.original(block));
+    try {
+      for (const block of new Set([...before.keys(), ...this.overlay.keys()])) {
+        if (!this.originals.has(block)) this.originals.set(block, this.fromSource(block));
+        this.writeSource(block, this.overlay.get(block) ?? this.original(block));
+      }
+    } catch {
+      // The image cannot follow any more; the disk that the machine sees is right by the overlay.
     }
   }
 
