@@ -117,12 +117,12 @@ function handleInterrupts(cpu: Cpu, nonRoot: boolean): boolean {
 }
 
 /** True when the next instruction must be executed alone: a shadow ends, a trap follows, or RF is used up. */
-export function singleStep(cpu: Cpu): boolean {
+export function singleStep(cpu: Cpu, nonRoot: boolean): boolean {
   const { state } = cpu;
   return (
     (state.get32(State.INTERRUPTIBILITY) & SHADOW) !== 0 ||
     (state.get32(State.FLAGS_SYSTEM) & (TRAP_FLAG | RESUME_FLAG)) !== 0 ||
-    cpu.virtualization.monitorTrap
+    (nonRoot && cpu.virtualization.monitorTrap)
   );
 }
 
@@ -145,10 +145,10 @@ export function startInstruction(cpu: Cpu, start: InstructionStart): void {
 }
 
 /** What `startInstruction` finds where `singleStep` is false. */
-export function startPlainInstruction(cpu: Cpu, start: InstructionStart): void {
+export function startPlainInstruction(start: InstructionStart, nonRoot: boolean): void {
   start.shadow = 0;
   start.trap = start.resume = start.monitorTrap = false;
-  start.nonRoot = cpu.virtualization.nonRoot;
+  start.nonRoot = nonRoot;
 }
 
 /**

@@ -316,8 +316,8 @@ export class Cpu implements Processor {
   }
 
   /**
-   * Runs at most `budget` instructions, and not past the end of its turn. Returns earlier as the result says, and also ('budget') after as many events
-   * without an instruction, so that a program that faults for ever cannot hold the caller.
+   * Runs at most `budget` instructions, and not past the end of its turn. Returns earlier as the result says, and also
+   * ('budget') after as many events without an instruction, so that a program that faults for ever cannot hold the caller.
    * `skipBreakpoint`: the first instruction does not report its breakpoint.
    */
   run(budget: number, skipBreakpoint = false): CpuRunResult {
@@ -348,10 +348,12 @@ export class Cpu implements Processor {
           events++;
           continue;
         }
-        const alone = this.breakpoints.armed || singleStep(this);
-        const slice = alone ? 1 : this.slice(left, clock);
-        if (this.execution.execute(slice, skip, alone) === EngineExit.Breakpoint) return BREAKPOINT;
-        if (this.retired === retired) events++;
+        const { nonRoot } = this.virtualization;
+        const alone = this.breakpoints.armed || singleStep(this, nonRoot);
+        const slice = alone ? 1 : this.slice(left, clock, nonRoot);
+        const before = this.state.get32(State.RETIRED);
+        if (this.execution.execute(slice, skip, alone, nonRoot) === EngineExit.Breakpoint) return BREAKPOINT;
+        if (this.state.get32(State.RETIRED) === before) events++;
         skip = false;
       }
     } catch (error) {
@@ -380,8 +382,9 @@ export class Cpu implements Processor {
   }
 
   /** How many instructions may run before something has to be looked at. */
-  private slice(left: number, clock: number): number {
-    const deadline = Math.min(this.interrupts.nextDeadline(), this.virtualization.nextDeadline());
+  private slice(left: number, clock: number, nonRoot: boolean): number {
+    let deadline = this.interrupts.nextDeadline();
+    if (nonRoot) deadline = Math.min(deadline, this.virtualization.nextDeadline());
     return Math.max(1, Math.min(left, deadline - clock));
   }
 

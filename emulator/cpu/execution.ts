@@ -44,11 +44,11 @@ export class Execution {
   ) {}
 
   /** At most `slice` instructions, or one that a helper executes. `alone`: one, after which something may have to be done. */
-  execute(slice: number, skipBreakpoint: boolean, alone: boolean): EngineExit {
+  execute(slice: number, skipBreakpoint: boolean, alone: boolean, nonRoot: boolean): EngineExit {
     const { cpu, start } = this;
     const { state, engine } = cpu;
     if (alone) startInstruction(cpu, start);
-    else startPlainInstruction(cpu, start);
+    else startPlainInstruction(start, nonRoot);
     const before = alone ? cpu.retired : -1;
     const exit = engine.run(slice, skipBreakpoint);
     switch (exit) {

@@ -52,7 +52,9 @@ export class Vmx implements Virtualization {
   }
 
   get nonRoot(): boolean {
-    return this.core.nonRoot;
+    // Asked at every turn of the run loop: no detour.
+    const { state } = this.core.cpu;
+    return state.get32(State.VMX_ON) !== 0 && state.get32(State.VMX_ROOT) === 0;
   }
 
   get blocksInit(): boolean {

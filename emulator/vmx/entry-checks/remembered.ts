@@ -116,6 +116,10 @@ function generate(groups: readonly CheckGroup[]): Uint8Array<ArrayBuffer> {
   });
 }
 
+const allFields = (groups: readonly CheckGroup[]): VmcsFieldSymbol[] => [
+  ...new Set([...COMMON_FIELDS, ...groups.flatMap(({ fields }) => fields)]),
+];
+
 function generateCompare(groups: readonly CheckGroup[]): FunctionBuilder {
   const f = new FunctionBuilder([I32, I32]);
   const difference = (fields: readonly VmcsFieldSymbol[]): Value =>
@@ -127,6 +131,10 @@ function generateCompare(groups: readonly CheckGroup[]): FunctionBuilder {
         return read === undefined ? bits : f.and(bits, i64(read));
       })
       .reduce((all, bits) => f.or(all, bits), i64(0));
+  // Nearly always nothing has changed: one look at each field tells.
+  f.if(f.isZero(difference(allFields(groups))));
+  f.return(i32(NOTHING_CHANGED));
+  f.end();
   f.if(f.ne(difference(COMMON_FIELDS), i64(0)));
   f.return(i32(EVERYTHING_CHANGED));
   f.end();
@@ -137,7 +145,6 @@ function generateCompare(groups: readonly CheckGroup[]): FunctionBuilder {
 
 function generateCopy(groups: readonly CheckGroup[]): FunctionBuilder {
   const f = new FunctionBuilder([I32, I32]);
-  for (const field of new Set([...COMMON_FIELDS, ...groups.flatMap(({ fields }) => fields)]))
-    f.store64(f.local(COPY), f.load64(f.local(VMCS), Slot[field]), Slot[field]);
+  for (const field of allFields(groups)) f.store64(f.local(COPY), f.load64(f.local(VMCS), Slot[field]), Slot[field]);
   return f;
 }
