@@ -75,6 +75,15 @@ export class LinearMemory {
     if (crossesPage(address, size)) this.translate(this.canonical(last) & ~0xfffn, access, privilege);
   }
 
+  /** `check` for a write whose value has side effects to be had: it also fails where the APIC-access page would refuse it. */
+  checkWrite(linear: bigint, size: number): void {
+    const address = this.canonical(linear);
+    if (crossesPage(address, size)) this.checkParts(address, size, Access.Write, Privilege.Current);
+    else if (this.translate(address, Access.Write, Privilege.Current) === APIC_PAGE) {
+      if (!this.cpu.virtualization.apic?.writesPage(pageOffset(address), size)) this.refuseApic(address, Access.Write);
+    }
+  }
+
   /** `check` for an access that crosses pages: none of its parts is virtualized when it is on the APIC-access page. */
   private checkParts(address: bigint, size: number, access: Access, privilege: Privilege): void {
     const last = this.canonical(this.wrap(address + BigInt(size - 1))) & ~0xfffn;

@@ -271,6 +271,8 @@ export interface ApicVirtualization {
   writeMsr(index: number, value: bigint): MsrWrite;
   /** A linear access to the APIC-access page; undefined: an APIC-access VM exit */
   readPage(offset: number, size: number): bigint | undefined;
+  /** Whether `writePage` would be virtualized */
+  writesPage(offset: number, size: number): boolean;
   /** False: an APIC-access VM exit */
   writePage(offset: number, size: number, value: bigint): boolean;
   /** Takes the virtual interrupt that was recognized (PendingEvent.VIRTUAL_INTERRUPT). @returns its vector */

@@ -269,6 +269,12 @@ describe('APIC-access page (SDM vol. 3, 30.4)', () => {
     assert.equal(guest.bench.get('GUEST_PENDING_DEBUG_EXCEPTIONS'), 0x4000n);
   });
 
+  it('INS reads no port for a write that exits, and CMPXCHG16B counts as a write', () => {
+    const destination = [0x48, 0xbf, 0x20, 0, 7, 0, 0, 0, 0, 0]; // MOV RDI, the page + 20H
+    assert.deepEqual(exitOf([...destination, 0x6d], ACCESSES), exits(0x20, 1));
+    assert.deepEqual(exitOf([...destination, 0x48, 0x0f, 0xc7, 0x0f], ACCESSES), exits(0x20, 1));
+  });
+
   it('a guest in shutdown meets the threshold only when an NMI has ended that', () => {
     const guest = apicGuest([Code.vmcall], ACCESSES);
     guest.bench.set('TPR_THRESHOLD', 1);

@@ -64,7 +64,7 @@ const cmpxchg16b: Helper = (cpu, insn) => {
   const { state } = cpu;
   const at = cpu.linear.operandAddress(insn, 16, Access.Write);
   if (at & 0xfn) throw cpu.fault(Vector.GP, 0);
-  cpu.linear.check(at, 16, Access.Write);
+  cpu.linear.checkWrite(at, 16);
   const low = cpu.linear.read(at, 8);
   const high = cpu.linear.read(at + 8n, 8);
   const equal = low === state.gpr(0) && high === state.gpr(2);

@@ -77,7 +77,7 @@ const ins: Helper = (cpu, insn) => {
   if (cpu.exits(insn)) return;
   stringStep(cpu, insn, RDI, (offset) => {
     const at = cpu.linear.segmentAddress(Segment.ES, offset, size, Access.Write);
-    cpu.linear.check(at, size, Access.Write);
+    cpu.linear.checkWrite(at, size);
     cpu.linear.write(at, size, BigInt(cpu.ports.read(port, size) >>> 0));
   });
 };

@@ -33,6 +33,8 @@ const WRITABLE: readonly (readonly [number, number])[] = [
 /** Without it exactly the offset of the TPR; with "virtual-interrupt delivery" writes at those of EOI and ICR low besides */
 const WRITABLE_WITH_DELIVERY: readonly number[] = [VirtualRegister.TPR, VirtualRegister.EOI, VirtualRegister.ICR_LOW];
 
+const recorded = (offset: number, size: number): number => (WRITTEN | (size << 12) | offset) >>> 0;
+
 const within = (ranges: readonly (readonly [number, number])[], register: number): boolean =>
   ranges.some(([first, last]) => register >= first && register <= last);
 
@@ -69,14 +71,18 @@ export class ApicAccessPage {
     return this.interrupts.page.read(offset, size);
   }
 
+  /** Whether a write is virtualized. An operation that has made one may only repeat it. */
+  writes(offset: number, size: number): boolean {
+    if (!this.aligned(offset, size) || !this.writable(offset)) return false;
+    return this.written === 0 || this.written === recorded(offset, size);
+  }
+
   /** True: the write was virtualized, and is emulated when the operation is complete. False: an APIC-access VM exit. */
   write(offset: number, size: number, value: bigint): boolean {
-    if (!this.aligned(offset, size) || !this.writable(offset)) return false;
-    const write = (WRITTEN | (size << 12) | offset) >>> 0;
-    if (this.written !== 0 && this.written !== write) return false;
+    if (!this.writes(offset, size)) return false;
     this.interrupts.page.write(offset, size, value);
     const { state } = this.core.cpu;
-    state.set32(State.APIC_WRITE, write);
+    state.set32(State.APIC_WRITE, recorded(offset, size));
     state.set32(State.PENDING_EVENTS, state.get32(State.PENDING_EVENTS) | PendingEvent.VIRTUAL_APIC);
     return true;
   }

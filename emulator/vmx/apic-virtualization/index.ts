@@ -68,6 +68,10 @@ export class VirtualApic implements ApicVirtualization {
     return this.memory.read(offset, size);
   }
 
+  writesPage(offset: number, size: number): boolean {
+    return this.memory.writes(offset, size);
+  }
+
   writePage(offset: number, size: number, value: bigint): boolean {
     return this.memory.write(offset, size, value);
   }
