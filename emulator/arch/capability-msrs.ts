@@ -47,4 +47,9 @@ export const isCapabilityMsr = (index: number): boolean =>
   index >= VmxMsr.IA32_VMX_BASIC && index <= VmxMsr.IA32_VMX_EXIT_CTLS2;
 
 /** IA32_FEATURE_CONTROL (SDM vol. 3, 24.7). */
-export const FeatureControl = { LOCK: 1n << 0n, VMX_IN_SMX: 1n << 1n, VMX_OUTSIDE_SMX: 1n << 2n } as const;
+export const FeatureControl = {
+  LOCK: 1n << 0n,
+  VMX_IN_SMX: 1n << 1n,
+  VMX_OUTSIDE_SMX: 1n << 2n,
+  SENTER_GLOBAL: 1n << 15n,
+} as const;

@@ -19,6 +19,7 @@ const bits = (...positions: number[]): number => positions.reduce((sum, position
 export const Leaf1 = {
   ECX_MONITOR: 1 << 3,
   ECX_VMX: 1 << 5,
+  ECX_SMX: 1 << 6,
   EDX_APIC: 1 << 9,
   EDX_HTT: 1 << 28,
   EBX_COUNT_SHIFT: 16,

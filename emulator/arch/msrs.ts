@@ -8,7 +8,7 @@ const rows = {
   IA32_TIME_STAMP_COUNTER: msr(0x10, 'vol. 3, 18.17', 'the time-stamp counter; RDMSR in non-root operation applies the TSC offset as RDTSC does'),
   IA32_PLATFORM_ID: msr(0x17, 'vol. 3, 10.11.4', 'which microcode updates fit the processor; read-only'),
   IA32_APIC_BASE: msr(0x1b, 'vol. 3, 11.4.4', 'physical address of the local APIC, its global enable (11), x2APIC mode (10), bootstrap processor (8); from x2APIC mode the way back to xAPIC mode leads through disabled'),
-  IA32_FEATURE_CONTROL: msr(0x3a, 'vol. 3, 24.7', 'lock (0), VMXON in SMX operation (1), VMXON outside it (2); written once, then locked until reset'),
+  IA32_FEATURE_CONTROL: msr(0x3a, 'vol. 3, 24.7', 'lock (0), VMXON in SMX operation (1), VMXON outside it (2), with SMX local (14:8) and global (15) enables of SENTER; written once, then locked until reset'),
   IA32_TSC_ADJUST: msr(0x3b, 'vol. 3, 18.17.3', 'what was added to the time-stamp counter by software'),
   IA32_BIOS_SIGN_ID: msr(0x8b, 'vol. 3, 10.11.7.1', 'revision of the microcode update; software writes 0, executes CPUID and reads it'),
   IA32_MTRRCAP: msr(0xfe, 'vol. 3, 12.11.1', 'how many variable-range MTRRs there are, whether fixed ranges and write-combining are supported; read-only'),

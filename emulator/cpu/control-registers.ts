@@ -23,7 +23,7 @@ const BUSY_TSS_16 = 3;
 
 /** Bits that this processor lets CR4 have, apart from what VMX operation fixes. */
 export const cr4Supported = (cpu: Processor): bigint =>
-  cpu.virtualization.present ? CR4_SUPPORTED | Cr4.VMXE : CR4_SUPPORTED;
+  CR4_SUPPORTED | (cpu.virtualization.present ? Cr4.VMXE : 0n) | (cpu.saferMode ? Cr4.SMXE : 0n);
 
 /** The current PCID: 0 without CR4.PCIDE (SDM vol. 3, 4.10.1) */
 export const pcidOf = ({ state }: Processor): number => (state.cr4 & Cr4.PCIDE ? Number(state.cr3 & CR3_PCID) : 0);

@@ -32,6 +32,7 @@ import {
 import { initState, resetState } from './reset';
 import { SlowPath } from './slow-path';
 import { raiseInit, raiseStartUp } from './start-up';
+import type { SaferModePlatform } from './safer-mode/platform';
 import { CpuState } from './state';
 import { StrictTranslation } from './strict-translation';
 import type { Taps } from './taps';
@@ -63,6 +64,7 @@ export interface CpuParts {
   readonly ports: PortAccess;
   readonly taps: Taps;
   readonly interrupts: InterruptSource;
+  readonly saferMode?: SaferModePlatform | undefined;
   /** The machine's helper table: cpu/ and vmx/ merged */
   readonly helpers: HelperTable;
   /** Both are made with the processor in hand, because they call it. */
@@ -97,6 +99,7 @@ export class Cpu implements Processor {
   readonly taps: Taps;
   readonly virtualization: Virtualization;
   readonly interrupts: InterruptSource;
+  readonly saferMode: SaferModePlatform | undefined;
   readonly host: EngineHost;
   /** Clock at which its turn among several processors ends */
   turnEnd = Infinity;
@@ -119,6 +122,7 @@ export class Cpu implements Processor {
     this.ports = parts.ports;
     this.taps = parts.taps;
     this.interrupts = parts.interrupts;
+    this.saferMode = parts.saferMode;
     const { memory } = parts.physical;
     this.state = parts.state ?? new CpuState(memory);
     this.peers = parts.peers ?? [this];

@@ -94,7 +94,8 @@ const rows = new Map<number, MsrRow>([
     {
       read: (cpu) => cpu.state.get64(State.FEATURE_CONTROL),
       write: (cpu, value) => {
-        if (cpu.state.get64(State.FEATURE_CONTROL) & 1n || value & ~7n) return false;
+        const defined = cpu.saferMode ? 0xff07n : 7n;
+        if (cpu.state.get64(State.FEATURE_CONTROL) & 1n || value & ~defined) return false;
         cpu.state.set64(State.FEATURE_CONTROL, value);
         return true;
       },

@@ -3,6 +3,7 @@ import type { Instruction } from '../isa/instruction';
 import type { PhysicalMemory } from '../memory/physical';
 import type { Tlb } from '../memory/tlb';
 import type { Walker } from '../memory/walker';
+import type { SaferModePlatform } from './safer-mode/platform';
 import type { CpuState } from './state';
 import type { LinearMemory } from './linear-memory';
 import type { Taps } from './taps';
@@ -28,6 +29,8 @@ export interface Processor {
   readonly taps: Taps;
   readonly virtualization: Virtualization;
   readonly interrupts: InterruptSource;
+  /** The platform of SMX; absent: the processor has no SMX */
+  readonly saferMode: SaferModePlatform | undefined;
   nextRip: bigint;
   /** Current privilege level (SS.DPL; 3 in virtual-8086 mode, 0 in real mode) */
   readonly cpl: number;

@@ -1,5 +1,6 @@
 import { Cr0 } from '../arch/control-registers';
 import { ApicBase, MiscEnable, PAT_RESET } from '../arch/msrs';
+import { SaferMode } from '../arch/safer-mode';
 import { AccessRights } from '../arch/segments';
 import { Activity } from '../arch/activity';
 import { Segment, State, STATE_SIZE } from '../memory/layout';
@@ -15,6 +16,8 @@ const DR6_RESET = 0xffff0ff0n;
 const DR7_RESET = 0x400n;
 /** IA32_FEATURE_CONTROL as the firmware leaves it: locked, VMX outside SMX */
 const FEATURE_CONTROL = 5n;
+/** With SMX also VMX inside it, and SENTER */
+const FEATURE_CONTROL_SMX = 0xff02n;
 const NONE = (1n << 64n) - 1n;
 
 /** Registers that RESET and INIT set alike (SDM vol. 3, table 10-1). */
@@ -54,7 +57,9 @@ export function resetState(cpu: Processor): void {
   state.set64(State.PAT, PAT_RESET);
   state.set64(State.APIC_BASE, 0xfee00000n | ApicBase.ENABLE | (cpu.index === 0 ? ApicBase.BOOTSTRAP : 0n));
   state.set64(State.MISC_ENABLE, MiscEnable.FAST_STRINGS | MiscEnable.MONITOR);
-  state.set64(State.FEATURE_CONTROL, cpu.virtualization.present ? FEATURE_CONTROL : 0n);
+  const features = cpu.saferMode ? FEATURE_CONTROL | FEATURE_CONTROL_SMX : FEATURE_CONTROL;
+  state.set64(State.FEATURE_CONTROL, cpu.virtualization.present ? features : 0n);
+  state.set32(State.SAFER_MODE, cpu.saferMode ? SaferMode.PRESENT : 0);
   state.set64(State.VMXON_POINTER, NONE);
   state.set64(State.CURRENT_VMCS, NONE);
   state.set64(State.PREEMPTION_DEADLINE, NONE);

@@ -1,10 +1,15 @@
 import { Activity } from '../arch/activity';
+import { SaferMode } from '../arch/safer-mode';
 import { Segment, State } from '../memory/layout';
 import { PendingEvent } from './boundary';
 import type { Cpu } from './cpu';
 
+/** In the sleep that GETSEC[SENTER] brings only WAKEUP is heard (SDM vol. 2D, GETSEC[WAKEUP]). */
+const asleep = ({ state }: Cpu): boolean => (state.get32(State.SAFER_MODE) & SaferMode.ASLEEP) !== 0;
+
 /** An INIT signal arrives. A SIPI that came before it is lost with the state that it would have started from. */
 export function raiseInit(cpu: Cpu): void {
+  if (asleep(cpu)) return;
   cpu.clearPending(PendingEvent.SIPI);
   cpu.raisePending(PendingEvent.INIT);
 }
@@ -15,6 +20,7 @@ export function raiseInit(cpu: Cpu): void {
  */
 export function raiseStartUp(cpu: Cpu, vector: number): void {
   const { state, virtualization } = cpu;
+  if (asleep(cpu)) return;
   const pending = state.get32(State.PENDING_EVENTS);
   const waits = state.get32(State.ACTIVITY) === Activity.WAIT_FOR_SIPI;
   const willWait = (pending & PendingEvent.INIT) !== 0 && !virtualization.blocksInit;

@@ -16,6 +16,7 @@ import { Serial16550 } from '../devices/serial-16550';
 import type { MemoryInterface as TpmDevice } from '../devices/tpm/memory-interface';
 import { TestDevice } from '../devices/test-device';
 import { TimedDevices } from '../devices/timed-devices';
+import { Txt } from '../devices/txt/txt';
 import { TimedInterrupts } from '../devices/timed-interrupts';
 import { State } from '../memory/layout';
 import type { PhysicalMemory } from '../memory/physical';
@@ -65,6 +66,8 @@ export class Board {
   readonly serial: Serial16550;
   readonly pci: PciBoard;
   readonly tpm: TpmDevice | undefined;
+  /** The chipset's part of a measured launch: with a TPM */
+  readonly txt: Txt | undefined;
   readonly apics: readonly LocalApic[];
   /** What interrupts each vCPU, and the clock of all devices */
   readonly interrupts: readonly InterruptSource[];
@@ -123,11 +126,13 @@ export class Board {
       configuration,
     );
     this.tpm = createTpm(configuration, () => processors.cpu(processors.running).clock);
-    if (this.tpm) physical.addRange(this.tpm);
+    this.txt = this.tpm && new Txt(this.tpm, processors);
+    for (const range of this.tpm && this.txt ? [this.tpm, ...this.txt.ranges] : []) physical.addRange(range);
     this.timed = new TimedDevices([chipset, this.pci]);
     this.ports.accessed = physical.accessed = () => this.timed.touched();
     this.interrupts = this.apics.map((apic) => new TimedInterrupts(apic, this.timed));
-    this.devices = [chipset, this.serial, ...this.apics, fwCfg, test, this.pci, ...(this.tpm ? [this.tpm] : [])];
+    const trusted = this.tpm && this.txt ? [this.tpm, this.txt] : [];
+    this.devices = [chipset, this.serial, ...this.apics, fwCfg, test, this.pci, ...trusted];
   }
 
   /** What the board tells by ACPI, beside what is fixed */

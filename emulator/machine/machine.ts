@@ -190,6 +190,7 @@ class EmulatedMachine implements Machine {
       ports: this.board.ports,
       taps: this.hubs[index]?.taps ?? {},
       interrupts: this.board.interrupts[index] ?? noInterrupts,
+      saferMode: this.board.txt,
       helpers: HELPERS,
       virtualization: createVmx,
       tableWatch: this.tableWatch,

@@ -195,6 +195,8 @@ export const State = {
   /** 8: IA32_MCG_STATUS */
   MCG_STATUS: 0x780,
   ENGINE_PRIVATE: 0x800,
+  /** 4: SMX: bits of `SaferMode` in arch/safer-mode.ts */
+  SAFER_MODE: 0xa00,
   /** 4: wasm address of the VMCS that VMREAD and VMWRITE access at once, without the helper: in root operation the current one; else 0 */
   DIRECT_VMCS: 0x900,
   /** 8: RIP after the instruction that a helper executes; nothing between two instructions */

@@ -5,6 +5,7 @@ import { Cr0, Cr4 } from '../arch/control-registers';
 import { VM_FUNCTIONS_ALLOWED } from '../arch/vm-functions';
 import { VMCS_FIELDS, VMCS_FIELD_SYMBOLS, vmcsFieldExists, vmcsIndex } from '../arch/vmcs-fields';
 import { CR4_SUPPORTED } from '../cpu/control-registers';
+import type { Processor } from '../cpu/processor';
 import { VMCS_REGION_SIZE, VMCS_REVISION } from './vmcs';
 
 /**
@@ -19,6 +20,8 @@ export const CR4_FIXED0 = Cr4.VMXE;
 
 /** Bits of CR4 that this processor has */
 export const CR4_FIXED1 = CR4_SUPPORTED | Cr4.VMXE;
+/** The same with what depends on the machine */
+export const cr4Fixed1 = (cpu: Processor): bigint => (cpu.saferMode ? CR4_FIXED1 | Cr4.SMXE : CR4_FIXED1);
 
 /** The VMX-preemption timer counts down each time this bit of the TSC changes (SDM vol. 3, 26.5.1). */
 export const PREEMPTION_TIMER_SHIFT = 5n;
@@ -104,7 +107,8 @@ const MSRS = new Map<number, bigint>([
  * The value of a capability MSR. IA32_VMX_PROCBASED_CTLS3 and IA32_VMX_EXIT_CTLS2 exist only with the controls
  * that they describe (SDM vol. 3, A.3.4, A.4.2), so they do not exist here.
  */
-export const capabilityMsr = (index: number): bigint | undefined => MSRS.get(index);
+export const capabilityMsr = (index: number, cpu?: Processor): bigint | undefined =>
+  cpu && index === VmxMsr.IA32_VMX_CR4_FIXED1 ? cr4Fixed1(cpu) : MSRS.get(index);
 
 /** CR0 in VMX operation; with "unrestricted guest" PE and PG are free in non-root operation (SDM vol. 3, 24.8). */
 export function cr0Allowed(value: bigint, unrestricted: boolean): boolean {
@@ -112,8 +116,9 @@ export function cr0Allowed(value: bigint, unrestricted: boolean): boolean {
   return (value & mustBeOne) === mustBeOne && (value & ~CR0_FIXED1) === 0n;
 }
 
-export const cr4Allowed = (value: bigint): boolean =>
-  (value & CR4_FIXED0) === CR4_FIXED0 && (value & ~CR4_FIXED1) === 0n;
+/** CR4 in VMX operation; SMXE where there is SMX */
+export const cr4Allowed = (cpu: Processor, value: bigint): boolean =>
+  (value & CR4_FIXED0) === CR4_FIXED0 && (value & ~cr4Fixed1(cpu)) === 0n;
 
 /** Bits beyond the physical-address width */
 export const BEYOND_PHYSICAL = ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n) & 0xffff_ffff_ffff_ffffn;

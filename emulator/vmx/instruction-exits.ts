@@ -1,3 +1,4 @@
+import { Cr4 } from '../arch/control-registers';
 import { Efer } from '../arch/control-registers';
 import { Primary, Secondary } from '../arch/controls';
 import { ExitReason } from '../arch/exit-reasons';
@@ -180,13 +181,19 @@ function movDr(core: VmxCore, insn: Instruction): boolean {
   return true;
 }
 
+function getsec(core: VmxCore, insn: Instruction): boolean {
+  if ((core.cpu.state.cr4 & Cr4.SMXE) === 0n) return false;
+  instructionExit(core, insn, ExitReason.GETSEC);
+  return true;
+}
+
 const conditional = '26.1.3';
 const unconditional = '26.1.2';
 
 // prettier-ignore
 export const INSTRUCTION_EXITS: Readonly<Record<ExitRule, InstructionExitRow>> = {
   CPUID: { section: unconditional, decides: 'always', exits: always(ExitReason.CPUID) },
-  GETSEC: { section: unconditional, decides: 'CR4.SMXE cannot be 1 here: GETSEC raises #UD first', exits: never },
+  GETSEC: { section: unconditional, decides: 'always; with CR4.SMXE = 0 it raises #UD first', exits: getsec },
   INVD: { section: unconditional, decides: 'always', exits: always(ExitReason.INVD) },
   XSETBV: { section: unconditional, decides: 'always', exits: always(ExitReason.XSETBV) },
   VMX: { section: unconditional, decides: 'always; VMREAD and VMWRITE with VMCS shadowing by their bitmaps', exits: vmxInstruction },

@@ -183,7 +183,7 @@ export class Vmx implements Virtualization {
   }
 
   readMsr(index: number): bigint | undefined {
-    return capabilityMsr(index);
+    return capabilityMsr(index, this.core.cpu);
   }
 
   fixedCr0(value: bigint): boolean {
@@ -193,7 +193,7 @@ export class Vmx implements Virtualization {
   }
 
   fixedCr4(value: bigint): boolean {
-    return !this.core.on || cr4Allowed(value);
+    return !this.core.on || cr4Allowed(this.core.cpu, value);
   }
 
   private get secondaryControls(): number {

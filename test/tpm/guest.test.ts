@@ -1,42 +1,14 @@
 import { strict as assert } from 'node:assert';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { createMachine } from '../../emulator/machine/machine';
-
-interface Tool {
-  readonly cc: readonly string[];
-  readonly ld: readonly string[];
-}
-interface Toolchain {
-  readonly ASSEMBLY_FLAGS: readonly string[];
-  readonly pickToolchain: () => Tool;
-  readonly runTool: (tool: readonly string[], args: readonly string[], cwd: string) => void;
-}
+import { buildGuest } from './guest-image';
+import { appears } from './swtpm';
 
 const LIMIT = 50_000_000;
-const out = path.resolve('.cache/tpm');
 const QEMU_SUCCESS = 1;
-
-/** A program of this folder with the harness of the assembly tests, as an ELF image. */
-export async function buildGuest(name: string): Promise<string> {
-  const script = pathToFileURL(path.resolve('scripts/toolchain.mjs')).href;
-  const { ASSEMBLY_FLAGS, pickToolchain, runTool } = (await import(script)) as Toolchain;
-  const tool = pickToolchain();
-  mkdirSync(out, { recursive: true });
-  const asm = path.resolve('test/asm');
-  const objects = [path.join(asm, 'harness.S'), path.resolve('test/tpm', `${name}.S`)].map((source) => {
-    const object = path.join(out, `${path.basename(source, '.S')}.o`);
-    runTool(tool.cc, [...ASSEMBLY_FLAGS, '-I', asm, '-c', '-o', object, source], asm);
-    return object;
-  });
-  const elf = path.join(out, `${name}.elf`);
-  const layout = ['-T', 'harness.ld', '--build-id=none', '-static', '-z', 'max-page-size=4096', '-z', 'noexecstack'];
-  runTool(tool.ld, [...layout, '-o', elf, ...objects], asm);
-  return elf;
-}
 
 function runHere(elf: string, tpm: 'tis' | 'crb'): string {
   const kernel = { name: path.basename(elf), bytes: new Uint8Array(readFileSync(elf)) };
@@ -47,11 +19,6 @@ function runHere(elf: string, tpm: 'tis' | 'crb'): string {
   const text = Buffer.from(bytes).toString('latin1');
   assert.deepEqual(end, { why: 'ended', outcome: { kind: 'exit-port', code: 0 } }, text);
   return text;
-}
-
-async function appears(file: string): Promise<void> {
-  for (let tries = 0; tries < 200 && !existsSync(file); tries++) await new Promise((done) => setTimeout(done, 25));
-  assert.ok(existsSync(file), `${file} did not appear`);
 }
 
 /** QEMU with its emulation of the interface in front of a fresh swtpm */

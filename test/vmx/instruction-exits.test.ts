@@ -391,8 +391,17 @@ describe('control registers (SDM vol. 3, 26.1.3 and 25.6.6)', () => {
 });
 
 describe('the table of instruction exits', () => {
+  it('exits for GETSEC when CR4.SMXE is 1, and leaves #UD to the instruction otherwise', () => {
+    const { core } = guest().vmx;
+    const { state } = core.cpu;
+    assert.equal(INSTRUCTION_EXITS.GETSEC.exits(core, insn('GETSEC', 'GETSEC')), false);
+    state.cr4 |= 0x4000n;
+    assert.equal(INSTRUCTION_EXITS.GETSEC.exits(core, insn('GETSEC', 'GETSEC')), true);
+    assert.equal(core.exit.reason, 11);
+  });
+
   it('never exits outside what a control or the manual decides', () => {
-    for (const rule of ['SMSW', 'GETSEC', 'XSAVES', 'TASK_SWITCH', 'RSM'] as const) {
+    for (const rule of ['SMSW', 'XSAVES', 'TASK_SWITCH', 'RSM'] as const) {
       assert.equal(INSTRUCTION_EXITS[rule].exits(guest().vmx.core, insn(rule, rule)), false);
     }
   });

@@ -10,6 +10,7 @@ import { portHelpers } from './ports';
 import { randomHelpers } from './random';
 import { segmentHelpers } from './segments';
 import { syscallHelpers } from './syscalls';
+import { saferModeHelpers } from '../safer-mode/getsec';
 import { waitingHelpers } from './waiting';
 
 /** Everything outside VT-x that is not computation plus RAM, by the instruction rows' helper names. */
@@ -26,4 +27,5 @@ export const processorHelpers: HelperTable = {
   ...randomHelpers,
   ...cacheHelpers,
   ...waitingHelpers,
+  ...saferModeHelpers,
 };

@@ -22,7 +22,7 @@ export const GUEST_CONTROL_REGISTER_CHECKS: readonly EntryCheck[] = [
     'cr4.fixed',
     'CR4 has the values that VMX operation needs: VMXE is 1, bits of absent features are 0',
     ['GUEST_CR4'],
-    (c) => cr4Allowed(c.cr4),
+    (c) => cr4Allowed(c.core.cpu, c.cr4),
   ),
   check(
     'debugctl',

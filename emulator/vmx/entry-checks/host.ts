@@ -40,7 +40,7 @@ export const HOST_CHECKS: readonly EntryCheck[] = [
     'cr4',
     'CR4 has the values that VMX operation needs: VMXE is 1, bits of absent features are 0',
     ['HOST_CR4'],
-    (c) => cr4Allowed(c.get64(Slot.HOST_CR4)),
+    (c) => cr4Allowed(c.core.cpu, c.get64(Slot.HOST_CR4)),
   ),
   registers('cr3', 'CR3 has no bits beyond the physical-address width', ['HOST_CR3'], (c) =>
     withinPhysical(c.get64(Slot.HOST_CR3)),

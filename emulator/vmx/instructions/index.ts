@@ -1,7 +1,7 @@
 import type { HelperTable } from '../../cpu/processor';
 import { invept, invvpid } from './invalidate';
 import { vmlaunch, vmresume } from './launch';
-import { undefinedInstruction, vmcall, vmxoff, vmxon } from './operation';
+import { vmcall, vmxoff, vmxon } from './operation';
 import { vmfunc } from './vmfunc';
 import { vmclear, vmptrld, vmptrst } from './vmcs-pointer';
 import { vmread, vmwrite } from './vmread-vmwrite';
@@ -21,5 +21,4 @@ export const vmxHelpers: HelperTable = {
   invept,
   invvpid,
   vmfunc,
-  getsec: undefinedInstruction,
 };

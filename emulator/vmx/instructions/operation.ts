@@ -1,8 +1,9 @@
 import { FeatureControl } from '../../arch/capability-msrs';
 import { Cr4 } from '../../arch/control-registers';
 import { Vector } from '../../arch/exceptions';
+import { SaferMode } from '../../arch/safer-mode';
 import { VmInstructionError } from '../../arch/vm-instruction-errors';
-import type { Helper } from '../../cpu/processor';
+import type { Helper, Processor } from '../../cpu/processor';
 import { hostPhysical } from '../../memory/address';
 import { State } from '../../memory/layout';
 import { cr0Allowed, cr4Allowed, isPageAddress } from '../capabilities';
@@ -12,8 +13,12 @@ import { fail, failInvalid, readPointer, requireMode, requirePrivilege, requireV
 
 /** Entering and leaving VMX operation, and calls to the monitor (SDM vol. 3, chapter 31). */
 
-/** IA32_FEATURE_CONTROL must be locked with VMX outside SMX enabled (SDM vol. 3, 24.7). */
-const LOCKED_ON = FeatureControl.LOCK | FeatureControl.VMX_OUTSIDE_SMX;
+/** IA32_FEATURE_CONTROL must be locked, with VMX enabled for where we are: in SMX operation or not (SDM vol. 3, 24.7). */
+function enabledHere({ state }: Processor): boolean {
+  const launched = (state.get32(State.SAFER_MODE) & SaferMode.LAUNCHED) !== 0;
+  const needed = FeatureControl.LOCK | (launched ? FeatureControl.VMX_IN_SMX : FeatureControl.VMX_OUTSIDE_SMX);
+  return (state.get64(State.FEATURE_CONTROL) & needed) === needed;
+}
 
 export const vmxon: Helper = (cpu, insn) => {
   const { core } = requireMode(cpu);
@@ -26,8 +31,7 @@ export const vmxon: Helper = (cpu, insn) => {
     return;
   }
   requirePrivilege(cpu);
-  const enabled = (state.get64(State.FEATURE_CONTROL) & LOCKED_ON) === LOCKED_ON;
-  if (!enabled || !cr0Allowed(state.cr0, false) || !cr4Allowed(state.cr4)) throw cpu.fault(Vector.GP, 0);
+  if (!enabledHere(cpu) || !cr0Allowed(state.cr0, false) || !cr4Allowed(cpu, state.cr4)) throw cpu.fault(Vector.GP, 0);
   const address = readPointer(cpu, insn);
   if (!isPageAddress(address) || readRevision(cpu.physical, hostPhysical(address)) !== VMCS_REVISION) {
     failInvalid(core);
@@ -63,9 +67,4 @@ export const vmcall: Helper = (cpu, insn) => {
   if (cpu.virtualization.nonRoot) cpu.intercept(insn);
   const core = requireVmxOperation(cpu, insn);
   fail(core, VmInstructionError.VMCALL_IN_ROOT);
-};
-
-/** GETSEC: CR4.SMXE cannot be 1. */
-export const undefinedInstruction: Helper = (cpu) => {
-  throw cpu.fault(Vector.UD);
 };
