@@ -11,7 +11,14 @@ const BREAK_ON_MASKED = 1n;
 /** The longest that MWAIT waits. The manual leaves further reasons to wake up to the processor (SDM vol. 2, MWAIT). */
 const LONGEST_WAIT = 4096;
 
-const pause: Helper = (cpu, insn) => void cpu.exits(insn);
+/** What PAUSE takes where another processor may be waited for: loops that spin hand their turn on sooner. */
+const PAUSE_TICKS = 64n;
+
+const pause: Helper = (cpu, insn) => {
+  if (cpu.exits(insn) || cpu.processors === 1) return;
+  const { state } = cpu;
+  state.set64(State.CLOCK_IDLE, state.get64(State.CLOCK_IDLE) + PAUSE_TICKS);
+};
 
 /** Instructions whose feature CPUID does not announce, and UD0 to UD2. */
 const undefinedInstruction: Helper = (cpu) => {
