@@ -139,7 +139,8 @@ export class Cpu implements Processor {
       this.translation,
       this.physical,
       engine,
-      (page) => this.withdrawWrite(page),
+      // In the banks of every processor
+      (page) => this.tlb.withdrawWrite(page),
       () => this.virtualization.apic,
     );
     this.host = slowPath;
@@ -307,11 +308,6 @@ export class Cpu implements Processor {
     this.engine.attach(this.host);
     this.contextChanged();
     this.engine.translationChanged();
-  }
-
-  /** A page of RAM holds decoded code: stores of every processor must come by the slow path. */
-  private withdrawWrite(ramPage: number): void {
-    for (const { tlb } of this.peers) tlb.withdrawWrite(ramPage);
   }
 
   /** HLT, and shutdown by an NMI, end when an event is delivered. */

@@ -1,6 +1,7 @@
 import { TLB_AREA, TLB_AREA_SIZE, TlbArea } from './layout';
 import type { MachineMemory } from './machine-memory';
 import type { PagingContext } from './paging-context';
+import type { PagingLevel } from './paging-format';
 
 const LEVELS = 4;
 const ENTRIES = 64;
@@ -22,7 +23,7 @@ const SIZE = LEVELS * ENTRIES * WORDS;
  * for page-directory entries, 2 for PDPTEs and so on. Direct-mapped in the vCPU's area of the machine's memory.
  */
 export class StructureCache {
-  /** Of the entry that `find` found: guest-physical address of the table it leads to, and the rights it leaves */
+  /** Of the entry that `find` found last: guest-physical address of the table it leads to, and the rights it leaves */
   table = 0;
   rights = 0;
   private readonly words: Int32Array;
@@ -49,17 +50,31 @@ export class StructureCache {
     );
   }
 
-  find(context: PagingContext, level: number, prefix: number): boolean {
-    const at = this.at(level, prefix);
-    if (!this.matches(at, context, prefix)) return false;
-    this.rights = (this.words[at + RIGHTS] ?? 0) & ~VALID;
-    this.table = ((this.words[at + TABLE] ?? 0) >>> 0) * 4096;
-    return true;
+  /** The depth below the lowest cached entry for a linear address, 0 when there is none; `table` and `rights` are its. */
+  find(context: PagingContext, levels: readonly PagingLevel[], address: number): number {
+    for (let depth = levels.length - 2; depth >= 0; depth--) {
+      const prefix = prefixOf(levels, depth, address);
+      const at = this.at(levels.length - 1 - depth, prefix);
+      if (!this.matches(at, context, prefix)) continue;
+      this.rights = (this.words[at + RIGHTS] ?? 0) & ~VALID;
+      this.table = ((this.words[at + TABLE] ?? 0) >>> 0) * 4096;
+      return depth + 1;
+    }
+    return 0;
   }
 
-  fill(context: PagingContext, level: number, prefix: number, table: number, rights: number): void {
+  /** Caches an entry that a walk has read at a depth; its accessed flag is set. */
+  fill(
+    context: PagingContext,
+    levels: readonly PagingLevel[],
+    depth: number,
+    address: number,
+    table: number,
+    rights: number,
+  ): void {
     const { words } = this;
-    const at = this.at(level, prefix);
+    const prefix = prefixOf(levels, depth, address);
+    const at = this.at(levels.length - 1 - depth, prefix);
     words[at] = context.tag;
     words[at + ROOT] = context.eptRootPage;
     words[at + PREFIX] = prefix;
@@ -68,9 +83,13 @@ export class StructureCache {
     words[at + TABLE] = table / 4096;
   }
 
-  drop(context: PagingContext, level: number, prefix: number): void {
-    const at = this.at(level, prefix);
-    if (this.matches(at, context, prefix)) this.words[at + RIGHTS] = 0;
+  /** What a page fault invalidates: all entries for the address (SDM vol. 3, 4.10.4.1) */
+  forget(context: PagingContext, levels: readonly PagingLevel[], address: number): void {
+    for (let depth = 0; depth < levels.length - 1; depth++) {
+      const prefix = prefixOf(levels, depth, address);
+      const at = this.at(levels.length - 1 - depth, prefix);
+      if (this.matches(at, context, prefix)) this.words[at + RIGHTS] = 0;
+    }
   }
 
   /** Entries whose tag, under `mask`, is `tag`: a VPID (mask FFFFH), or a VPID with its PCID */
@@ -105,3 +124,6 @@ export class StructureCache {
     return this.words.subarray(this.base, this.base + SIZE);
   }
 }
+
+const prefixOf = (levels: readonly PagingLevel[], depth: number, address: number): number =>
+  Math.floor(address / (levels[depth]?.span ?? 1));

@@ -128,11 +128,13 @@ export class Walker {
     }
     const input = format === PAE ? low : address;
     if (this.tlb === undefined || probe) return this.walkFromRoot(context, format, input, access, probe);
-    if (this.findStructure(context, format, input)) {
-      const { table, rights } = this.tlb.structures;
+    const { structures } = this.tlb;
+    this.start = structures.find(context, format.levels, input);
+    if (this.start > 0) {
+      const { table, rights } = structures;
       if (this.walkTables(context, format, table, input, access, false, this.start, rights)) return true;
       // A fault is never decided by what was cached: as on silicon the tables are walked before it is raised.
-      this.forgetStructures(context, format, input);
+      structures.forget(context, format.levels, input);
       this.fault = WalkFault.None;
     }
     return this.walkFromRoot(context, format, input, access, false);
@@ -148,31 +150,6 @@ export class Walker {
     this.start = 0;
     const root = format === PAE ? this.pageDirectory(context, address, access, probe) : context.root;
     return root >= 0 && this.walkTables(context, format, root, address, access, probe, 0, WRITABLE | USER);
-  }
-
-  /** Sets `start` to the depth below the lowest entry that is cached. */
-  private findStructure(context: PagingContext, { levels }: PagingFormat, address: number): boolean {
-    for (let depth = levels.length - 2; depth >= 0; depth--) {
-      const prefix = Math.floor(address / (levels[depth]?.span ?? 1));
-      if (!this.tlb?.structures.find(context, levels.length - 1 - depth, prefix)) continue;
-      this.start = depth + 1;
-      return true;
-    }
-    return false;
-  }
-
-  private forgetStructures(context: PagingContext, { levels }: PagingFormat, address: number): void {
-    for (let depth = 0; depth < levels.length - 1; depth++)
-      this.tlb?.structures.drop(context, levels.length - 1 - depth, Math.floor(address / (levels[depth]?.span ?? 1)));
-  }
-
-  /** Caches the entries above the leaf that the walk has read; their accessed flags are set. */
-  private fillStructures(context: PagingContext, { levels }: PagingFormat, address: number, leafDepth: number): void {
-    for (let depth = this.start; depth < leafDepth; depth++) {
-      const prefix = Math.floor(address / (levels[depth]?.span ?? 1));
-      const table = this.entryTable[depth] ?? 0;
-      this.tlb?.structures.fill(context, levels.length - 1 - depth, prefix, table, this.entryAllowed[depth] ?? 0);
-    }
   }
 
   /** Translates a guest-physical address through EPT alone, as for VMX's own and the PDPTEs' accesses. */
@@ -238,7 +215,10 @@ export class Walker {
         if (!this.permit(context, rights, noExecute, access))
           return this.pageFault(context, access, PageFaultBit.PRESENT);
         if (!this.updateFlags(context, start, depth, access)) return false;
-        if (this.tlb !== undefined) this.fillStructures(context, format, address, depth);
+        for (let above = this.start; above < depth; above++) {
+          const table = this.entryTable[above] ?? 0;
+          this.tlb?.structures.fill(context, levels, above, address, table, this.entryAllowed[above] ?? 0);
+        }
         if ((low & DIRTY) === 0 && (access & AccessBit.WRITE) === 0) this.permissions &= ~Permission.WRITE;
       } else this.permit(context, rights, noExecute, access);
       return this.finish(context, base + (address % level.span), access, probe, rights, noExecute);
