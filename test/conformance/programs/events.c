@@ -211,3 +211,39 @@ CASE(tsc_scaled, "\"use TSC scaling\" multiplies, then the offset is added", "co
   u64 after = (u64)high << 32 | low, guest = registers[RAX] & ((1ul << 60) - 1);
   expect("between the scaled readings of the host", guest >= before >> 8 && guest <= after >> 8, 1);
 }
+
+// IRET to a null CS: #GP(0)
+GUEST(iret_fault, "pushq $0\n pushq $0\n pushq $2\n pushq $0\n pushq $0", "iretq");
+#define GP_EVENT (VALID_EVENT | 3 << 8 | 1 << 11 | 13)
+#define UNBLOCKING (1u << 12)
+CASE(iret_unblocks_nmi, "a fault of IRET tells that it ended blocking by NMI", "exit.EXCEPTION_OR_NMI", "26.3, 28.2.2")
+{
+  vmwrite(EXCEPTION_BITMAP, 1 << 13);
+  vmwrite(INTERRUPTIBILITY, 8);
+  START(iret_fault);
+  go();
+  expect_exit(0, 0);
+  expect("interruption information", vmread(EXIT_EVENT), GP_EVENT | UNBLOCKING);
+  expect("blocking", vmread(INTERRUPTIBILITY), 0);
+}
+CASE(iret_unblocks_virtual_nmi, "a fault of IRET tells that it ended virtual-NMI blocking",
+     "exit.EXCEPTION_OR_NMI control.pin.VIRTUAL_NMIS", "26.3, 28.2.2")
+{
+  on(NMI_EXITING);
+  on(VIRTUAL_NMIS);
+  vmwrite(EXCEPTION_BITMAP, 1 << 13);
+  vmwrite(INTERRUPTIBILITY, 8);
+  START(iret_fault);
+  go();
+  expect_exit(0, 0);
+  expect("interruption information", vmread(EXIT_EVENT), GP_EVENT | UNBLOCKING);
+  expect("blocking", vmread(INTERRUPTIBILITY), 0);
+}
+CASE(iret_unblocks_nothing, "a fault of IRET without blocking by NMI tells nothing", "exit.EXCEPTION_OR_NMI", "28.2.2")
+{
+  vmwrite(EXCEPTION_BITMAP, 1 << 13);
+  START(iret_fault);
+  go();
+  expect_exit(0, 0);
+  expect("interruption information", vmread(EXIT_EVENT), GP_EVENT);
+}
