@@ -1,9 +1,9 @@
 import type { StateReader, StateWriter } from '../device';
-import type { BarRegion } from '../pci/bar';
 import { MSI_X_CAPABILITY, MSI_X_SIZE, MsiX } from '../pci/msi-x';
 import { PciFunction, type PciIdentity } from '../pci/function';
 import { LegacyPorts } from './legacy-ports';
-import { Common, DeviceStatus, Feature, NO_VECTOR, Place, Structure } from './virtio-registers';
+import { ModernRegisters } from './modern-registers';
+import { Common, DeviceStatus, Feature, NO_VECTOR, NOTIFY_MULTIPLIER, Place, Structure } from './virtio-registers';
 import { Virtqueue } from './virtqueue';
 
 const LEGACY_BAR = 0;
@@ -12,7 +12,6 @@ const MODERN_BAR = 4;
 const VENDOR_CAPABILITY = 0x09;
 const ISR_QUEUE = 1;
 const ISR_CONFIG = 2;
-const NOTIFY_MULTIPLIER = 4;
 
 export interface VirtioOptions {
   readonly identity: PciIdentity;
@@ -32,12 +31,11 @@ export interface VirtioOptions {
 export abstract class VirtioFunction extends PciFunction {
   readonly queue: Virtqueue;
   readonly msiX: MsiX;
+  private readonly registers = new ModernRegisters(this);
   status = 0;
   selectedQueue = 0;
   configVector = NO_VECTOR;
-  protected accepted = 0n;
-  private deviceFeatureSelect = 0;
-  private driverFeatureSelect = 0;
+  accepted = 0n;
   private isr = 0;
   private readonly window: number;
 
@@ -51,7 +49,7 @@ export abstract class VirtioFunction extends PciFunction {
     this.msiX = new MsiX(this.config, at, 2, MSI_X_BAR, (address, data) => this.sendMessage(address, data));
     if (options.legacy) this.addIoBar(LEGACY_BAR, new LegacyPorts(this));
     this.addMemoryBar(MSI_X_BAR, this.msiX.region);
-    this.addMemoryBar(MODERN_BAR, this.modern(), true);
+    this.addMemoryBar(MODERN_BAR, this.registers, true);
     this.addStructure(Structure.COMMON, Place.COMMON, Common.END);
     this.addStructure(Structure.ISR, Place.ISR, 4);
     this.addStructure(Structure.DEVICE, Place.DEVICE, 0x1000);
@@ -133,7 +131,8 @@ export abstract class VirtioFunction extends PciFunction {
   private resetDevice(): void {
     this.status = 0;
     this.accepted = 0n;
-    this.deviceFeatureSelect = this.driverFeatureSelect = this.selectedQueue = 0;
+    this.selectedQueue = 0;
+    this.registers.reset();
     this.configVector = NO_VECTOR;
     this.isr = 0;
     this.setInterrupt(false);
@@ -153,117 +152,10 @@ export abstract class VirtioFunction extends PciFunction {
     return at;
   }
 
-  private modern(): BarRegion {
-    return {
-      name: `${this.options.identity.device.toString(16)} virtio`,
-      size: Place.END,
-      read: (offset, size) => {
-        if (offset < Place.ISR) return this.readCommon(offset, size);
-        if (offset < Place.DEVICE) return offset === Place.ISR ? this.readIsr() : 0;
-        return offset < Place.NOTIFY ? this.readDevice(offset - Place.DEVICE, size) : 0;
-      },
-      write: (offset, size, value) => {
-        if (offset < Place.ISR) this.writeCommon(offset, size, value);
-        else if (offset >= Place.NOTIFY) this.notifyQueue(Math.floor((offset - Place.NOTIFY) / NOTIFY_MULTIPLIER));
-      },
-    };
-  }
-
   readDevice(offset: number, size: number): number {
     let value = 0;
     for (let i = 0; i < size; i++) value |= (this.options.configuration[offset + i] ?? 0) << (8 * i);
     return value >>> 0;
-  }
-
-  private readCommon(offset: number, size: number): number {
-    const { queue } = this;
-    const there = this.selectedQueue === 0;
-    switch (offset) {
-      case Common.DEVICE_FEATURE_SELECT:
-        return this.deviceFeatureSelect;
-      case Common.DEVICE_FEATURE:
-        return featureWord(this.options.features, this.deviceFeatureSelect);
-      case Common.DRIVER_FEATURE_SELECT:
-        return this.driverFeatureSelect;
-      case Common.DRIVER_FEATURE:
-        return featureWord(this.accepted, this.driverFeatureSelect);
-      case Common.CONFIG_VECTOR:
-        return this.configVector | (size === 4 ? 1 << 16 : 0);
-      case Common.QUEUES:
-        return 1;
-      case Common.STATUS:
-        return this.status;
-      case Common.QUEUE_SELECT:
-        return this.selectedQueue;
-      case Common.QUEUE_SIZE:
-        return there ? queue.size : 0;
-      case Common.QUEUE_VECTOR:
-        return there ? queue.vector : NO_VECTOR;
-      case Common.QUEUE_ENABLE:
-        return Number(there && queue.enabled);
-      case Common.QUEUE_DESCRIPTORS:
-      case Common.QUEUE_DRIVER:
-      case Common.QUEUE_DEVICE:
-      case Common.QUEUE_DESCRIPTORS + 4:
-      case Common.QUEUE_DRIVER + 4:
-      case Common.QUEUE_DEVICE + 4: {
-        const name = ADDRESSES[(offset - Common.QUEUE_DESCRIPTORS) >> 3] ?? 'descriptors';
-        return there ? Number((queue[name] >> (offset & 4 ? 32n : 0n)) & 0xffffffffn) : 0;
-      }
-      default:
-        return 0;
-    }
-  }
-
-  private writeCommon(offset: number, size: number, value: number): void {
-    const { queue } = this;
-    switch (offset) {
-      case Common.DEVICE_FEATURE_SELECT:
-        this.deviceFeatureSelect = value;
-        return;
-      case Common.DRIVER_FEATURE_SELECT:
-        this.driverFeatureSelect = value;
-        return;
-      case Common.DRIVER_FEATURE:
-        this.acceptWord(value);
-        return;
-      case Common.CONFIG_VECTOR:
-        this.configVector = this.vectorOf(value);
-        return;
-      case Common.STATUS:
-        this.setStatus(value & 0xff);
-        return;
-      case Common.QUEUE_SELECT:
-        this.selectedQueue = value & 0xffff;
-        return;
-      default:
-    }
-    if (this.selectedQueue !== 0) return;
-    switch (offset) {
-      case Common.QUEUE_SIZE:
-        // A power of two up to the most (2.7); while the queue runs it is fixed.
-        if (!queue.enabled && value > 0 && value <= queue.maximum && (value & (value - 1)) === 0) queue.size = value;
-        return;
-      case Common.QUEUE_VECTOR:
-        queue.vector = this.vectorOf(value);
-        return;
-      case Common.QUEUE_ENABLE:
-        if (value & 1) queue.enabled = true;
-        return;
-      case Common.QUEUE_DESCRIPTORS:
-      case Common.QUEUE_DRIVER:
-      case Common.QUEUE_DEVICE:
-      case Common.QUEUE_DESCRIPTORS + 4:
-      case Common.QUEUE_DRIVER + 4:
-      case Common.QUEUE_DEVICE + 4: {
-        if (size !== 4 || queue.enabled) return;
-        const name = ADDRESSES[(offset - Common.QUEUE_DESCRIPTORS) >> 3] ?? 'descriptors';
-        const word = BigInt(value >>> 0);
-        queue[name] = offset & 4 ? (queue[name] & 0xffffffffn) | (word << 32n) : (queue[name] & ~0xffffffffn) | word;
-        return;
-      }
-      default:
-    }
   }
 
   /** A vector that is not there reads back as none (4.1.5.1.2). */
@@ -272,32 +164,19 @@ export abstract class VirtioFunction extends PciFunction {
     return vector < 2 ? vector : NO_VECTOR;
   }
 
-  private acceptWord(value: number): void {
-    // Fixed once the features are agreed on
-    if (this.driverFeatureSelect > 1 || this.status & DeviceStatus.FEATURES_OK) return;
-    const shift = BigInt(this.driverFeatureSelect * 32);
-    this.accepted = (this.accepted & ~(0xffffffffn << shift)) | (BigInt(value >>> 0) << shift);
-  }
-
   // --- Configuration space: MSI-X control, and the window to the BAR ---
 
   override readConfig(offset: number, size: number): number {
     const access = this.windowAccess(offset, size);
-    return access === undefined ? super.readConfig(offset, size) : this.modernRegion.read(access, size);
+    return access === undefined ? super.readConfig(offset, size) : this.registers.read(access, size);
   }
 
   override writeConfig(offset: number, size: number, value: number): void {
     const access = this.windowAccess(offset, size);
     if (access === undefined) super.writeConfig(offset, size, value);
-    else this.modernRegion.write(access, size, value);
+    else this.registers.write(access, size, value);
     this.msiX.controlChanged();
     if (this.msiX.enabled) this.setInterrupt(false);
-  }
-
-  private get modernRegion(): BarRegion {
-    const bar = this.memoryBars[1];
-    if (!bar) throw new Error('a virtio function has its modern BAR');
-    return bar.region;
   }
 
   /** Offset in BAR 4 that an access to the window's data reaches; undefined: it is none. */
@@ -314,9 +193,10 @@ export abstract class VirtioFunction extends PciFunction {
     super.save(out);
     this.queue.save(out);
     this.msiX.save(out);
+    this.registers.save(out);
     out.u64(this.accepted);
     for (const value of [
-      this.status, this.selectedQueue, this.configVector, this.deviceFeatureSelect, this.driverFeatureSelect, this.isr,
+      this.status, this.selectedQueue, this.configVector, this.isr
     ]) out.u32(value >>> 0); // prettier-ignore
   }
 
@@ -324,17 +204,11 @@ export abstract class VirtioFunction extends PciFunction {
     super.restore(from);
     this.queue.restore(from);
     this.msiX.restore(from);
+    this.registers.restore(from);
     this.accepted = from.u64();
     this.status = from.u32();
     this.selectedQueue = from.u32();
     this.configVector = from.u32();
-    this.deviceFeatureSelect = from.u32();
-    this.driverFeatureSelect = from.u32();
     this.isr = from.u32();
   }
 }
-
-const ADDRESSES = ['descriptors', 'available', 'used'] as const;
-
-const featureWord = (features: bigint, select: number): number =>
-  select > 1 ? 0 : Number((features >> BigInt(32 * select)) & 0xffffffffn);

@@ -63,3 +63,5 @@ export const Legacy = {
 } as const;
 
 export const NO_VECTOR = 0xffff;
+/** Bytes between the notification registers of two queues */
+export const NOTIFY_MULTIPLIER = 4;
