@@ -126,7 +126,7 @@ export class Board {
       configuration,
     );
     this.tpm = createTpm(configuration, () => processors.cpu(processors.running).clock);
-    this.txt = this.tpm && new Txt(this.tpm, processors);
+    this.txt = this.tpm && new Txt(this.tpm, processors, (cause) => events.reset(cause));
     for (const range of this.tpm && this.txt ? [this.tpm, ...this.txt.ranges] : []) physical.addRange(range);
     this.timed = new TimedDevices([chipset, this.pci]);
     this.ports.accessed = physical.accessed = () => this.timed.touched();

@@ -23,12 +23,6 @@ export const flags = (state: CpuState): number => state.get32(State.SAFER_MODE);
 const set = (state: CpuState, bits: number): void => state.set32(State.SAFER_MODE, flags(state) | bits);
 const clear = (state: CpuState, bits: number): void => state.set32(State.SAFER_MODE, flags(state) & ~bits);
 
-/** The launch fails after all processors have answered: the chipset resets the platform, and the run ends here. */
-function txtReset(cpu: Processor, platform: SaferModePlatform, code: number, why: string): Error {
-  platform.failed(code);
-  return cpu.unsupported(`TXT reset (TXT.ERRORCODE ${code}): ${why}`);
-}
-
 /**
  * GETSEC[SENTER] from the rendezvous on; the checks that raise #GP have passed. The module's signature is not verified,
  * as there is no key that could be trusted here: any module of the right format is accepted, and what tells it apart is
@@ -40,11 +34,13 @@ export function senter(cpu: Processor, platform: SaferModePlatform): void {
   const size = Number(state.gpr(RCX) & LOW);
   if (base & 0xfff || size & 63 || size === 0 || size > LARGEST_MODULE || base + size > 0xffffffff)
     throw cpu.fault(Vector.GP, 0);
-  rendezvous(cpu, platform);
+  if (!rendezvous(cpu, platform)) return;
   const module = readModule(physical, base, size);
   const header = module && parseModule(module);
-  if (!module || !header)
-    throw txtReset(cpu, platform, TxtError.INVALID_MODULE, `no authenticated code module at 0x${base.toString(16)}`);
+  if (!module || !header) {
+    platform.failed(TxtError.INVALID_MODULE, `no authenticated code module at 0x${base.toString(16)}`);
+    return;
+  }
   const control = new Uint8Array(4);
   new DataView(control.buffer).setUint32(0, Number(state.gpr(RDX) & LOW), true);
   platform.measure([...authenticatedParts(module), control]);
@@ -64,15 +60,18 @@ export function senter(cpu: Processor, platform: SaferModePlatform): void {
 }
 
 /** The other processors stop where they are, and sleep until WAKEUP. One in VMX operation makes the launch fail. */
-function rendezvous(cpu: Processor, platform: SaferModePlatform): void {
+function rendezvous(cpu: Processor, platform: SaferModePlatform): boolean {
   const others = platform.others(cpu.index);
-  if (others.some((other) => other.get32(State.VMX_ON) !== 0))
-    throw txtReset(cpu, platform, TxtError.ILLEGAL_EVENT, 'another processor is in VMX operation');
+  if (others.some((other) => other.get32(State.VMX_ON) !== 0)) {
+    platform.failed(TxtError.ILLEGAL_EVENT, 'another processor is in VMX operation');
+    return false;
+  }
   for (const other of others) {
     set(other, SaferMode.LAUNCHED | SaferMode.ASLEEP);
     other.set32(State.PENDING_EVENTS, 0);
     other.set32(State.ACTIVITY, Activity.WAIT_FOR_SIPI);
   }
+  return true;
 }
 
 interface Entry {
@@ -108,8 +107,10 @@ export function wakeUp(cpu: Processor, platform: SaferModePlatform): void {
   const [gdtLimit, gdtBase, selector, entry] = [word(0n), word(4n), word(8n), word(12n)];
   for (const other of platform.others(cpu.index)) {
     if (!(flags(other) & SaferMode.ASLEEP)) continue;
-    if (selector < 8 || selector & 7 || selector > gdtLimit - 15)
-      throw txtReset(cpu, platform, TxtError.INVALID_JOIN, `the structure at TXT.MLE.JOIN, 0x${at.toString(16)}`);
+    if (selector < 8 || selector & 7 || selector > gdtLimit - 15) {
+      platform.failed(TxtError.INVALID_JOIN, `no valid join structure at TXT.MLE.JOIN, 0x${at.toString(16)}`);
+      return;
+    }
     clear(other, SaferMode.ASLEEP);
     other.cr0 |= Cr0.PE | Cr0.NE;
     other.cr0 &= ~(Cr0.CD | Cr0.NW);

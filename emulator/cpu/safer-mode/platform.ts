@@ -14,6 +14,6 @@ export interface SaferModePlatform {
   ended(): void;
   /** TXT.MLE.JOIN: where WAKEUP finds what it loads into the other processors */
   readonly join: bigint;
-  /** Before a TXT reset: TXT.ERRORCODE */
-  failed(code: number): void;
+  /** The launch fails where no exception can tell it: TXT.ERRORCODE, and a TXT reset of the platform */
+  failed(code: number, why: string): void;
 }

@@ -41,6 +41,7 @@ export class Txt implements Device, SaferModePlatform {
   constructor(
     private readonly tpm: MemoryInterface,
     private readonly processors: { readonly count: number; state(index: number): CpuState },
+    private readonly reset: (cause: string) => void,
   ) {
     this.ranges = [this.space('TXT public registers', TXT_PUBLIC), this.space('TXT private registers', TXT_PRIVATE)];
     tpm.softwareReaches = (locality) => {
@@ -144,8 +145,9 @@ export class Txt implements Device, SaferModePlatform {
     return this.held.get(Register.MLE_JOIN) ?? 0n;
   }
 
-  failed(code: number): void {
+  failed(code: number, why: string): void {
     this.error = (ERROR_VALID | code) >>> 0;
+    this.reset(`TXT reset (TXT.ERRORCODE ${code}): ${why}`);
   }
 
   save(out: StateWriter): void {
