@@ -33,8 +33,11 @@ const PAGE = 4096;
 const LONGEST_INSTRUCTION = 15;
 /** Entries that are still compiled together */
 const MAX_SEEDS = 24;
-/** What an arrival at untranslated code counts, in interpreted instructions */
-const MISS_WEIGHT = 100;
+/**
+ * What an arrival at untranslated code counts, in interpreted instructions: it costs as much as some thousand, and a
+ * dispatcher that jumps to twenty places arrives at each of them before they are all entries.
+ */
+const MISS_WEIGHT = 1000;
 /** Sampled addresses whose loop is remembered */
 const MAX_HEADS = 4096;
 
