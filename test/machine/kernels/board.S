@@ -305,6 +305,54 @@ start:
   call hex
   SAY "\n"
 
+  sti                           /* one more of the timer's interrupts may be waiting */
+  nop
+  nop
+  cli
+
+  /* --- test device: scratch bytes, memory, and a level-triggered line through the I/O APIC --- */
+  movl $0x12345678, %eax
+  movw $0xe0, %dx
+  outl %eax, %dx
+  OUT 0xe2, 0xff
+  movw $0xe8, %dx
+  inl %dx, %eax
+  SAY "test device "
+  call hex
+  movl $0x89abcdef, 0xff000100
+  SAY " "
+  movl 0xff000100, %eax
+  call hex
+  movl $IOAPIC, %esi
+  movl $0x24, %ecx              /* pin 10 */
+  movl $0x8044, %eax
+  call write_ioapic
+  movl $0, ticks
+  OUT 0x200a, 1
+  SAY " entry="
+  movl $0x24, %ecx
+  call read_ioapic
+  call hex
+  SAY " request="
+  movl LAPIC + 0x220, %eax
+  call hex
+  SAY " trigger="
+  sti
+1:
+  cmpl $5, ticks
+  jb 1b
+  cli
+  movl trigger_seen, %eax
+  call hex
+  SAY " entry="
+  movl $0x24, %ecx
+  call read_ioapic
+  call hex
+  SAY " interrupts="
+  movl ticks, %eax
+  call hex
+  SAY "\n"
+
   xorl %eax, %eax
   movw $0xf4, %dx
   outl %eax, %dx
@@ -409,6 +457,14 @@ interrupt:
   OUT 0x20, 0x20
   jmp 3f
 2:
+  cmpl $0x44, %eax
+  jne 4f
+  movl LAPIC + 0x1a0, %eax      /* trigger mode of vectors 0x40 to 0x5f */
+  movl %eax, trigger_seen
+  cmpl $5, ticks
+  jb 4f
+  OUT 0x200a, 0                 /* the fifth is the last: the device is served */
+4:
   movl $0, LAPIC + 0xb0
 3:
   popl %edx
@@ -484,6 +540,7 @@ idt_pointer:
   .long idt
 ticks: .long 0
 vector: .long 0
+trigger_seen: .long 0
   .bss
   .align 16
 idt: .skip 0x50 * 8
