@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -32,14 +32,31 @@ export interface QemuRun {
 }
 
 /** Runs a kernel on QEMU's translator with the test devices. */
-export function runOnQemu(elf: string, args: readonly string[], cwd = OUT): QemuRun {
+export const runOnQemu = (elf: string, args: readonly string[]): QemuRun =>
+  runQemu(elf, ['-kernel', elf, ...args], OUT);
+
+/** Boots a kernel by GRUB on QEMU, with these lines in grub.cfg; files go to /boot. */
+export function runByGrub(elf: string, lines: readonly string[], files: readonly string[]): QemuRun {
+  const folder = path.join(OUT, 'iso');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(path.join(folder, 'boot/grub'), { recursive: true });
+  for (const file of [elf, ...files])
+    copyFileSync(path.join(OUT, file), path.join(folder, 'boot', path.basename(file)));
+  writeFileSync(path.join(folder, 'boot/grub/grub.cfg'), ['set timeout=0', ...lines, 'boot', ''].join('\n'));
+  const image = path.join(OUT, 'grub.iso');
+  const made = spawnSync('grub-mkrescue', ['-o', image, folder], { encoding: 'utf8' });
+  if (made.status !== 0) throw new Error(`grub-mkrescue: ${made.error?.message ?? made.stderr}`);
+  return runQemu(path.join(OUT, elf), ['-vga', 'std', '-cdrom', image], OUT);
+}
+
+function runQemu(elf: string, args: readonly string[], cwd: string): QemuRun {
   const serial = `${elf}.qemu.txt`;
   const run = spawnSync(
     'qemu-system-x86_64',
     [
       ...['-accel', 'tcg', '-m', '64', '-display', 'none', '-nodefaults', '-no-reboot', '-serial', `file:${serial}`],
       ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-chardev', 'null,id=none'],
-      ...['-device', 'isa-debugcon,iobase=0xe9,chardev=none', '-kernel', elf, ...args],
+      ...['-device', 'isa-debugcon,iobase=0xe9,chardev=none', ...args],
     ],
     { encoding: 'utf8', timeout: 60_000, cwd },
   );

@@ -2,12 +2,12 @@ import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildKernel32, runOnQemu } from './kernels';
+import { buildKernel32, runByGrub, runOnQemu } from './kernels';
 
 const CLI = path.join(__dirname, '../../debug-adapter/edge/cli.js');
 
-describe('a kernel made for QEMU -kernel', () => {
-  it('finds the same multiboot information, fw-cfg and exit port here, and ends with the same status', async function () {
+describe('a kernel made for other machines and loaders', () => {
+  it('made for QEMU -kernel: finds the same multiboot information, fw-cfg and exit port here, and ends with the same status', async function () {
     this.timeout(120_000);
     const elf = await buildKernel32('multiboot');
     const folder = path.dirname(elf);
@@ -24,12 +24,31 @@ describe('a kernel made for QEMU -kernel', () => {
     assert.equal(here.status, qemu.status);
   });
 
+  it('finds the same multiboot 2 tags as by GRUB', async function () {
+    this.timeout(120_000);
+    const elf = await buildKernel32('tags');
+    const folder = path.dirname(elf);
+    writeFileSync(path.join(folder, 'a.txt'), 'first module');
+    writeFileSync(path.join(folder, 'b.txt'), 'second\n');
+    const modules = ['module2 /boot/a.txt first arg=1', 'module2 /boot/b.txt second'];
+    const grub = runByGrub('tags.elf', ['multiboot2 /boot/tags.elf one two=3', ...modules], ['a.txt', 'b.txt']);
+    assert.equal(grub.status, 1, grub.serial);
+    assert.match(grub.serial, /eax=36d76289[^]*module second\|[^]*\.symtab[^]*root pointer 20445352/);
+    const options = ['--append', 'one two=3', '--module', 'a.txt=first arg=1', '--module', 'b.txt=second', '--serial'];
+    const here = spawnSync(process.execPath, [CLI, 'run', elf, ...options], { cwd: folder, encoding: 'latin1' });
+    assert.equal(here.stdout, grub.serial);
+    assert.equal(here.status, 0);
+  });
+
   it('finds interrupt controllers, timers, clock and keyboard controller that answer the same', async function () {
     this.timeout(120_000);
     const elf = await buildKernel32('board');
     const qemu = runOnQemu(elf, ['-device', 'pc-testdev']);
     assert.equal(qemu.status, 1, qemu.serial);
-    assert.match(qemu.serial, /acpi timer agrees[^]*alarm at 20 00 01 01 00 00[^]*hpet 8086a201[^]*interrupts=00000005/);
+    assert.match(
+      qemu.serial,
+      /acpi timer agrees[^]*alarm at 20 00 01 01 00 00[^]*hpet 8086a201[^]*interrupts=00000005/,
+    );
     const here = spawnSync(process.execPath, [CLI, 'run', elf, '--serial'], { encoding: 'latin1' });
     assert.equal(here.stdout, qemu.serial);
     assert.equal(here.status, 0);
