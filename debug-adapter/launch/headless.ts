@@ -82,8 +82,12 @@ export interface HeadlessOptions {
 }
 
 const SLICE = 2_000_000;
-/** So many times in a row a timer went off and no processor woke: it is not going to. */
-const MOST_ASLEEP = 100_000;
+/**
+ * A machine that comes back so often in a row without an instruction is not going to wake. Each time some million timer
+ * events have passed, with several processors a thousand.
+ */
+const MOST_ASLEEP = 1;
+const MOST_ASLEEP_OF_SEVERAL = 1000;
 
 /** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success (see `exitStatus`). */
 export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
@@ -110,7 +114,8 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   write({ kind: 'boot', ...machine.boot });
   let outcome: Outcome | undefined;
   let before = -1;
-  for (let asleep = 0; !outcome && machine.instructions < options.maxInstructions && asleep < MOST_ASLEEP;) {
+  const patience = machine.vcpus.length > 1 ? MOST_ASLEEP_OF_SEVERAL : MOST_ASLEEP;
+  for (let asleep = 0; !outcome && machine.instructions < options.maxInstructions && asleep < patience;) {
     asleep = machine.instructions === before ? asleep + 1 : 0;
     before = machine.instructions;
     const result = debuggee.advance(Math.min(SLICE, options.maxInstructions - machine.instructions));

@@ -71,4 +71,12 @@ describe('a kernel made for other machines and loaders', () => {
       assert.equal(spawnSync(process.execPath, [...args, '--exit-status']).status, 0, way);
     }
   });
+
+  it('ends a run that only sleeps: the timer goes on, but its interrupt reaches nobody', async function () {
+    this.timeout(120_000);
+    const elf = await buildKernel32('asleep');
+    const here = spawnSync(process.execPath, [CLI, 'run', elf, '--serial', '--exit-status'], { encoding: 'utf8' });
+    assert.equal(here.status, 4);
+    assert.match(here.stderr, /Asleep for ever: timers run/);
+  });
 });
