@@ -5,6 +5,7 @@ import { ACCEPTED_FIELDS, ACCEPTED_FIELDS_SIZE, RAM_BASE, STATE_SIZE, State } fr
 import { EntryContext } from '../../emulator/vmx/entry-checks';
 import { COMMON_FIELDS } from '../../emulator/vmx/entry-checks/group';
 import { CHECK_GROUPS } from '../../emulator/vmx/entry-checks/groups';
+import { BITS_READ } from '../../emulator/vmx/entry-checks/remembered';
 import { Slot } from '../../emulator/vmx/vmcs';
 import { instruction, OTHER_VMCS, VMCS_REGION, VmxBench, writeValidVmcs } from './bench';
 import { random } from './random';
@@ -62,6 +63,30 @@ describe('remembered entry checks', function () {
           const unknown = VMCS_FIELD_SYMBOLS.filter((field) => read.has(Slot[field]) && !known.has(Slot[field]));
           assert.deepEqual(unknown, [], `${rule.id} reads fields that its group does not name`);
         }
+      }
+    }
+  });
+
+  it(`no rule depends on a bit that is not compared (SEED=${seed})`, () => {
+    const next = random(seed ^ 0xb17);
+    const bench = VmxBench.ready();
+    const context = new EntryContext(bench.vmx.core);
+    const rules = CHECK_GROUPS.flatMap((group) => group.rules);
+    const held = (): string => rules.map((rule) => (rule.holds(context) ? '1' : '0')).join('');
+    for (let reading = 0; reading < READINGS; reading++) {
+      writeValidVmcs(bench.vmcs);
+      for (let i = 0; i < 3; i++) mutate(bench, next, anyField(next));
+      // States in which rules look at flags
+      bench.set('GUEST_INTERRUPTIBILITY', next() % 4);
+      bench.set('GUEST_ACTIVITY_STATE', next() % 4);
+      for (const [field, bits] of Object.entries(BITS_READ) as [VmcsFieldSymbol, bigint][]) {
+        const [value, before] = [bench.get(field), held()];
+        for (let bit = 0n; bit < 64n; bit++) {
+          if ((bits >> bit) & 1n) continue;
+          bench.set(field, value ^ (1n << bit));
+          assert.equal(held(), before, `bit ${bit} of ${field} decides about a rule`);
+        }
+        bench.set(field, value);
       }
     }
   });

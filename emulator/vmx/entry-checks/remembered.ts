@@ -17,7 +17,7 @@ const NONE = -1;
 const UNKNOWN = 2;
 
 /** Fields that change at almost every VM exit, and the bits of them that rules read; of all others every bit counts. */
-const BITS_READ: Partial<Record<VmcsFieldSymbol, bigint>> = {
+export const BITS_READ: Partial<Record<VmcsFieldSymbol, bigint>> = {
   GUEST_RIP: 0xffff_ffff_0000_0000n,
   GUEST_RFLAGS: Rflags.RESERVED | Rflags.FIXED | Rflags.TF | Rflags.IF | Rflags.VM,
 };
