@@ -1,6 +1,5 @@
 import { CONTROL_WORDS } from '../../emulator/arch/controls';
 import { EXIT_REASONS, type ExitReasonSymbol } from '../../emulator/arch/exit-reasons';
-import { CPUID_LEAVES } from '../../emulator/arch/cpuid';
 import type { ConformanceRow } from './row';
 
 /** Exit reasons that cannot occur on this platform, each with the reason: SMM, and instructions that it does not have. */
@@ -29,8 +28,6 @@ export const UNREACHABLE: Readonly<Partial<Record<ExitReasonSymbol, string>>> = 
   WRMSRLIST: 'no MSRLIST',
 };
 
-/** CPUID.1:ECX.SMX */
-const SMX = 1 << 6;
 const announced = (word: keyof typeof CONTROL_WORDS, symbol: string): boolean => {
   const rows: Readonly<Record<string, { readonly implemented: boolean } | undefined>> = CONTROL_WORDS[word].controls;
   return rows[symbol]?.implemented ?? false;
@@ -38,7 +35,6 @@ const announced = (word: keyof typeof CONTROL_WORDS, symbol: string): boolean =>
 
 /** Exit reasons that occur only where something else is announced */
 const CONDITIONAL: Readonly<Partial<Record<ExitReasonSymbol, () => boolean>>> = {
-  GETSEC: () => CPUID_LEAVES.some(({ leaf, ecx }) => leaf === 1 && (ecx & SMX) !== 0),
   TPR_BELOW_THRESHOLD: () => announced('primary', 'USE_TPR_SHADOW'),
   APIC_ACCESS: () => announced('secondary', 'VIRTUALIZE_APIC_ACCESSES'),
   VIRTUALIZED_EOI: () => announced('secondary', 'VIRTUAL_INTERRUPT_DELIVERY'),

@@ -59,6 +59,8 @@ function runHere(program: string): string {
       commandLine: '',
       translator,
       translatorThreshold: 100,
+      // Only with a TPM there are safer-mode extensions, and so GETSEC.
+      tpm: true,
     });
     const bytes: number[] = [];
     machine.onSerial((byte) => bytes.push(byte));
