@@ -191,16 +191,18 @@ function staleRow(use: StaleTranslation, debuggee: Debuggee): StaleRow {
 const outcomeName = (outcome: Outcome): string =>
   outcome.kind === 'exit-port' ? (outcome.code === 0 ? 'success' : 'failure') : outcome.kind;
 
+/** The first needs no name: most machines have one processor */
+const vcpuOf = ({ vcpu }: { vcpu: number }): string => (vcpu === 0 ? '' : `vcpu${vcpu} `);
+
 /** For people: exits, page decisions, serial lines, the end; entries follow from the exits and are left out. */
 export function textOf(row: HeadlessRow): string | undefined {
   switch (row.kind) {
     case 'exit': {
       const words = row.qualification === '' ? '' : `  ${row.qualification}`;
-      const vcpu = row.vcpu === 0 ? '' : `vcpu${row.vcpu} `;
-      return `exit ${String(row.n).padStart(6)}  ${vcpu}${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
+      return `exit ${String(row.n).padStart(6)}  ${vcpuOf(row)}${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
     }
     case 'entry-failed':
-      return `${row.title}  [${row.layer}; ${row.section}; undervisor explain vmentry ${row.check}]`;
+      return `${row.title}  [${vcpuOf(row)}${row.layer}; ${row.section}; undervisor explain vmentry ${row.check}]`;
     case 'page':
       return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
     case 'serial':

@@ -102,6 +102,15 @@ describe('headless run of the sample', () => {
     }
   });
 
+  it('says of a refused VM entry on which processor, when it is not the first', () => {
+    const row = (vcpu: number): HeadlessRow => ({
+      ...{ kind: 'entry-failed', instruction: 7, vcpu, layer: 'mine', title: 'VM entry failed: A = 0x0: rule' },
+      ...{ check: 'control.a', field: 'A', value: '0x0', section: 'SDM vol. 3, 27.2' },
+    });
+    assert.match(textOf(row(1)) ?? '', /^VM entry failed: A.*\[vcpu1 mine; SDM.*explain vmentry control\.a\]$/);
+    assert.match(textOf(row(0)) ?? '', /\[mine; /);
+  });
+
   it('is the same the next time, bit for bit', async () => {
     assert.deepEqual((await run({ program: SAMPLE })).rows, rows);
   }).timeout(120_000);
