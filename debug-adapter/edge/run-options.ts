@@ -48,7 +48,7 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
     (launch.disks ??= []).push(diskOf(value));
   },
   '--raw-bits': (launch, value) => {
-    launch.raw = { ...launch.raw, bits: whole(value, '--raw-bits', 32) as 16 | 32 };
+    launch.raw = { ...launch.raw, bits: Number(value) as 16 | 32 };
   },
 };
 

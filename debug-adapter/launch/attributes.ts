@@ -43,7 +43,7 @@ function checkMembers(members: Members, item: unknown): string | undefined {
   if (typeof item !== 'object' || item === null || Array.isArray(item)) return ' must be an object';
   for (const [key, inner] of Object.entries(item)) {
     const member = Object.hasOwn(members, key) ? members[key] : undefined;
-    if (!member) return `.${unknownAttribute(key, Object.keys(members))}`;
+    if (!member) return `: ${unknownAttribute(key, Object.keys(members))}`;
     const problem = member.check(inner);
     if (problem) return `.${key} ${problem}`;
   }
@@ -159,7 +159,7 @@ export function checkAttributes(given: unknown, where: string): Record<string, u
       );
     if (value === undefined) continue;
     const problem = row.check(value);
-    if (problem) throw userError(`${place}${name}${/^[[. ]/.test(problem) ? '' : ' '}${problem}`);
+    if (problem) throw userError(`${place}${name}${/^[[.: ]/.test(problem) ? '' : ' '}${problem}`);
     checked[name] = value;
   }
   return checked;

@@ -30,7 +30,7 @@ describe('launch attributes', () => {
     assert.throws(() => checkAttributes({ prgram: 'x' }, 'launch'), /"prgram".*Did you mean "program"/);
     assert.throws(
       () => checkAttributes({ program: 'x', modules: [{ file: 'a', layr: 'b' }] }, 'launch'),
-      /modules\[0\]\.unknown attribute "layr".*"layer"/,
+      /modules\[0\]: unknown attribute "layr".*"layer"/,
     );
   });
 
@@ -49,7 +49,7 @@ describe('launch attributes', () => {
       [{ stopOnEntry: 3 }, /stopOnEntry must be/],
       [{ boot: 'bios' }, /boot must be one of "auto", "pvh"/],
       [{ raw: { bits: 64 } }, /raw\.bits must be 16/],
-      [{ raw: { adress: '0x1' } }, /raw\.unknown attribute "adress".*"address"/],
+      [{ raw: { adress: '0x1' } }, /raw: unknown attribute "adress".*"address"/],
       [{ raw: 3 }, /raw must be an object/],
       [{ startTime: '2026-13-01T00:00:00Z' }, /startTime must be a time/],
     ] as const) {
@@ -77,6 +77,24 @@ describe('launch attributes of the extension', () => {
     // noDebug is set by VS Code's own command, nobody writes it.
     const known = attributes.map(({ name }) => name).filter((name) => name !== 'noDebug');
     assert.deepEqual(offered.flat().sort(), known.sort());
+  });
+
+  it('have the bounds that the adapter holds', () => {
+    const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      contributes: {
+        debuggers: {
+          configurationAttributes: { launch: { properties: Record<string, { minimum?: number; maximum?: number }> } };
+        }[];
+      };
+    };
+    const { properties } = manifest.contributes.debuggers[0]!.configurationAttributes.launch;
+    for (const name of ['memory', 'processors', 'quantum']) {
+      const { minimum, maximum } = properties[name] ?? {};
+      assert.ok(minimum !== undefined && maximum !== undefined, name);
+      const check = (value: number) => checkAttributes({ program: 'x', [name]: value }, 'launch');
+      for (const inside of [minimum, maximum]) check(inside);
+      for (const outside of [minimum - 1, maximum + 1]) assert.throws(() => check(outside), name);
+    }
   });
 });
 

@@ -282,5 +282,7 @@ describe('boot: raw images', () => {
     refused(/RAM ends at/, () => load(one, { boot: 'raw', raw: { address: 0x80000000n } }));
     refused(/is empty/, () => load(new Uint8Array(), { boot: 'raw' }));
     refused(/no ELF file.*say boot "raw"/s, () => load(one));
+    const elf = elfImage({ entry: AT, pvh: AT, bits: 32, segments: [{ vaddr: AT, paddr: AT, bytes: [0xf4] }] });
+    refused(/raw says where.*loaded by pvh.*Leave raw out/s, () => load(elf, { raw: { address: 0x7c00n } }));
   });
 });

@@ -1,7 +1,7 @@
 import type { CpuState } from '../../cpu/state';
 import { RAM_BASE } from '../../memory/layout';
 import type { MachineMemory } from '../../memory/machine-memory';
-import type { BootProtocol, BootReport, MachineConfiguration } from '../api';
+import { MachineError, type BootProtocol, type BootReport, type MachineConfiguration } from '../api';
 import { chooseProtocol } from './choice';
 import { bootPlainElf, bootPvh } from './elf';
 import { enter } from './entry-state';
@@ -37,6 +37,10 @@ export function boot(
   const ram = memory.u8.subarray(RAM_BASE, RAM_BASE + memory.ramSize);
   const plan = new MemoryPlan(memory.ramSize);
   const report = chooseProtocol(kernel, configuration.boot ?? 'auto');
+  if (configuration.raw && report.protocol !== 'raw')
+    throw new MachineError(
+      `raw says where an image without headers goes, but ${kernel.name} is loaded by ${report.protocol}: ${report.reason}. Leave raw out, or say boot "raw".`,
+    );
   const request = { kernel, modules, commandLine, raw: configuration.raw ?? {}, plan, ram, rsdp };
   enter(PROTOCOLS[report.protocol](request), state, plan, ram);
   return report;
