@@ -95,7 +95,7 @@ const secondary = {
   ENABLE_PML: control(17, 'Enable PML', YES, 'with accessed and dirty flags for EPT, the page of an access that sets a dirty flag is written to the page-modification log; a VM exit (62) occurs when an accessed or dirty flag is to be set and the PML index is not in 0 to 511 (29.3.6)'),
   EPT_VIOLATION_VE: control(18, 'EPT-violation #VE', YES, 'an EPT violation whose last EPT entry has bit 63 clear causes #VE (vector 20) instead of a VM exit, in protected mode, outside event delivery, and when the busy word of the information area is 0 (26.5.7)'),
   CONCEAL_VMX_FROM_PT: control(19, 'Conceal VMX from PT', NO, 'Intel PT does not tell of VMX'),
-  ENABLE_XSAVES_XRSTORS: control(20, 'Enable XSAVES/XRSTORS', NO, 'XSAVES and XRSTORS are defined; otherwise #UD'),
+  ENABLE_XSAVES_XRSTORS: control(20, 'Enable XSAVES/XRSTORS', YES, 'XSAVES and XRSTORS are defined; otherwise #UD'),
   PASID_TRANSLATION: control(21, 'PASID translation', NO, 'ENQCMD translates PASIDs'),
   MODE_BASED_EXECUTE_CONTROL: control(22, 'Mode-based execute control for EPT', YES, 'bit 2 of EPT entries allows execution from supervisor-mode linear addresses and bit 10 from user-mode ones, whatever the CPL; an entry with bit 10 alone is present (29.3.2)'),
   SUB_PAGE_WRITE_PERMISSIONS: control(23, 'Sub-page write permissions for EPT', NO, 'EPT write permissions by 128 bytes'),

@@ -1,9 +1,10 @@
 import { CLOCK_HZ } from './clock';
+import { SUPPORTED_COMPONENTS, XSAVE_AREA_SIZE, XSAVE_FEATURES } from './extended-state';
 import { LINEAR_ADDRESS_BITS, PHYSICAL_ADDRESS_BITS } from './address-width';
 
 /**
- * What CPUID announces (SDM vol. 2, CPUID): exactly the features that exist. Family 6, model 94; no x87, MMX, SSE or
- * XSAVE. Bits that depend on the processor's state are marked by `dynamic` and filled in by cpu/.
+ * What CPUID announces (SDM vol. 2, CPUID): exactly the features that exist. Family 6, model 94; no x87, MMX or
+ * SSE. Bits that depend on the processor's state are marked by `dynamic` and filled in by cpu/.
  */
 export interface CpuidLeaf {
   readonly leaf: number;
@@ -20,6 +21,7 @@ export const Leaf1 = {
   ECX_MONITOR: 1 << 3,
   ECX_VMX: 1 << 5,
   ECX_SMX: 1 << 6,
+  ECX_OSXSAVE: 1 << 27,
   EDX_APIC: 1 << 9,
   EDX_HTT: 1 << 28,
   EBX_COUNT_SHIFT: 16,
@@ -27,10 +29,10 @@ export const Leaf1 = {
 } as const;
 
 const SIGNATURE = 0x000506e3;
-/** CMPXCHG16B, PCID, x2APIC, MOVBE, POPCNT, TSC deadline, RDRAND; MONITOR where IA32_MISC_ENABLE allows it */
-const LEAF1_ECX = bits(13, 17, 21, 22, 23, 24, 30);
-/** DE, PSE, TSC, MSR, PAE, MCE, CX8, APIC, SEP, MTRR, PGE, MCA, CMOV, PAT, PSE-36 */
-const LEAF1_EDX = bits(2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17);
+/** CMPXCHG16B, PCID, x2APIC, MOVBE, POPCNT, TSC deadline, XSAVE, RDRAND; MONITOR where IA32_MISC_ENABLE allows it */
+const LEAF1_ECX = bits(13, 17, 21, 22, 23, 24, 26, 30);
+/** DE, PSE, TSC, MSR, PAE, MCE, CX8, APIC, SEP, MTRR, PGE, MCA, CMOV, PAT, PSE-36, FXSR */
+const LEAF1_EDX = bits(2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 24);
 /** CLFLUSH line of 8 quadwords; count and identity of the logical processor are filled in */
 const LEAF1_EBX = 8 << 8;
 /** IA32_TSC_ADJUST, SMEP, INVPCID, RDSEED, CLFLUSHOPT, SMAP */
@@ -83,6 +85,8 @@ export const CPUID_LEAVES: readonly CpuidLeaf[] = [
   leaf(9),
   leaf(0xa),
   leaf(0xb),
+  // Sub-leaf 0; the area is as large with every XCR0.
+  leaf(0xd, Number(SUPPORTED_COMPONENTS), XSAVE_AREA_SIZE, XSAVE_AREA_SIZE),
   // The time-stamp counter counts the core crystal clock 1:1, as the local APIC's timer does: both count virtual ticks.
   leaf(0x15, 1, 1, CLOCK_HZ),
   leaf(0x16, CLOCK_HZ / MEGAHERTZ, CLOCK_HZ / MEGAHERTZ, BUS_MEGAHERTZ),
@@ -135,6 +139,8 @@ export function withTopology(row: CpuidLeaf, subleaf: number, { id, processors }
 
 const byNumber = new Map(CPUID_LEAVES.map((row) => [row.leaf, row]));
 const NOTHING = leaf(0);
+/** Leaf 0DH, sub-leaf 1: XSAVEOPT, XSAVEC, XGETBV, XSAVES, and what an area takes with XCR0 and IA32_XSS */
+const EXTENDED_STATE_FEATURES = leaf(0xd, XSAVE_FEATURES, XSAVE_AREA_SIZE);
 
 /**
  * The leaf that CPUID answers with. Beyond the highest leaf of both ranges Intel's processors return the data of the
@@ -145,5 +151,6 @@ export function cpuidLeaf(number: number, subleaf: number): CpuidLeaf {
   const extended = number >= 0x80000000 && number <= HIGHEST_EXTENDED_LEAF;
   const answered = basic || extended ? number : HIGHEST_BASIC_LEAF;
   if (answered === 7 && subleaf !== 0) return NOTHING;
+  if (answered === 0xd && subleaf !== 0) return subleaf === 1 ? EXTENDED_STATE_FEATURES : NOTHING;
   return byNumber.get(answered) ?? NOTHING;
 }

@@ -22,6 +22,7 @@ const rows = {
   IA32_PAT: msr(0x277, 'vol. 3, 12.12.2', 'page attribute table: eight memory types, chosen by PAT, PCD and PWT of a paging-structure entry'),
   IA32_MTRR_DEF_TYPE: msr(0x2ff, 'vol. 3, 12.11.2.1', 'memory type outside all ranges (7:0), fixed ranges enabled (10), MTRRs enabled (11)'),
   IA32_TSC_DEADLINE: msr(0x6e0, 'vol. 3, 11.5.4.1', 'time-stamp counter value at which the local APIC timer interrupts in TSC-deadline mode; 0 disarms it'),
+  IA32_XSS: msr(0xda0, 'vol. 4, 2.1', 'supervisor state components that XSAVES and XRSTORS manage: none here, only 0 can be written'),
   IA32_EFER: msr(0xc0000080, 'vol. 3, 2.2.1', 'SYSCALL enable (0), IA-32e mode enable (8) and active (10), execute-disable enable (11)'),
   IA32_STAR: msr(0xc0000081, 'vol. 3, 5.8.8', 'selectors of SYSCALL (47:32) and SYSRET (63:48)'),
   IA32_LSTAR: msr(0xc0000082, 'vol. 3, 5.8.8', 'instruction pointer that SYSCALL loads in 64-bit mode'),

@@ -7,7 +7,18 @@ import type { Processor } from './processor';
 
 /** CR4 bits of features that CPUID announces; all others are reserved. VMXE is added when VT-x is present. */
 export const CR4_SUPPORTED =
-  Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.MCE | Cr4.PGE | Cr4.UMIP | Cr4.PCIDE | Cr4.SMEP | Cr4.SMAP;
+  Cr4.TSD |
+  Cr4.DE |
+  Cr4.PSE |
+  Cr4.PAE |
+  Cr4.MCE |
+  Cr4.PGE |
+  Cr4.OSFXSR |
+  Cr4.UMIP |
+  Cr4.PCIDE |
+  Cr4.OSXSAVE |
+  Cr4.SMEP |
+  Cr4.SMAP;
 const EFER_SUPPORTED = Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE;
 const CR0_DEFINED = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG;
 /** Changes of these reload the PDPTEs in PAE paging (SDM vol. 3, 4.4.1). */

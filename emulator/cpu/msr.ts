@@ -133,6 +133,7 @@ const rows = new Map<number, MsrRow>([
       },
     },
   ],
+  [Msr.IA32_XSS, { read: () => 0n, write: (_cpu, value) => value === 0n }],
   [Msr.IA32_EFER, { read: (cpu) => cpu.state.efer, write: writeEfer }],
   [Msr.IA32_STAR, kept(State.STAR)],
   [Msr.IA32_LSTAR, keptAddress(State.LSTAR)],

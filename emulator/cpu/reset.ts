@@ -4,6 +4,7 @@ import { SaferMode } from '../arch/safer-mode';
 import { AccessRights } from '../arch/segments';
 import { Activity } from '../arch/activity';
 import { Segment, State, STATE_SIZE } from '../memory/layout';
+import { resetExtendedState } from './extended-state';
 import type { Processor } from './processor';
 import type { CpuState } from './state';
 
@@ -54,6 +55,7 @@ export function resetState(cpu: Processor): void {
   commonState(state);
   state.cr0 = Cr0.CD | Cr0.NW | Cr0.ET;
   state.set64(State.XCR0, 1n);
+  resetExtendedState(state);
   state.set64(State.PAT, PAT_RESET);
   state.set64(State.APIC_BASE, 0xfee00000n | ApicBase.ENABLE | (cpu.index === 0 ? ApicBase.BOOTSTRAP : 0n));
   state.set64(State.MISC_ENABLE, MiscEnable.FAST_STRINGS | MiscEnable.MONITOR);

@@ -197,6 +197,8 @@ export const State = {
   ENGINE_PRIVATE: 0x800,
   /** 4: SMX: bits of `SaferMode` in arch/safer-mode.ts */
   SAFER_MODE: 0xa00,
+  /** 512: x87 and SSE registers as FXSAVE writes them (cpu/extended-state.ts) */
+  LEGACY_STATE: 0xb00,
   /** 4: wasm address of the VMCS that VMREAD and VMWRITE access at once, without the helper: in root operation the current one; else 0 */
   DIRECT_VMCS: 0x900,
   /** 8: RIP after the instruction that a helper executes; nothing between two instructions */

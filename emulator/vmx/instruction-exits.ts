@@ -222,7 +222,7 @@ export const INSTRUCTION_EXITS: Readonly<Record<ExitRule, InstructionExitRow>> =
   WRMSR: { section: conditional, decides: 'MSR bitmaps', exits: msr(ExitReason.WRMSR, true) },
   GDTR_IDTR: { section: conditional, decides: 'descriptor-table exiting', exits: secondary(Secondary.DESCRIPTOR_TABLE_EXITING, ExitReason.GDTR_IDTR_ACCESS, descriptorTableInformation, true) },
   LDTR_TR: { section: conditional, decides: 'descriptor-table exiting', exits: secondary(Secondary.DESCRIPTOR_TABLE_EXITING, ExitReason.LDTR_TR_ACCESS, systemSegmentInformation, true) },
-  XSAVES: { section: conditional, decides: '"enable XSAVES/XRSTORS" cannot be 1 here: #UD', exits: never },
+  XSAVES: { section: conditional, decides: 'XSS-exiting bitmap, of which IA32_XSS has no bit here; #UD without enable XSAVES/XRSTORS', definedBy: Secondary.ENABLE_XSAVES_XRSTORS, exits: never },
   TASK_SWITCH: { section: '26.4.2', decides: 'reported by the task switch itself', exits: never },
   RSM: { section: conditional, decides: 'outside SMM RSM raises #UD', exits: never },
 };

@@ -11,6 +11,7 @@ import {
   type ControlRow,
   type ControlWordKey,
 } from '../../emulator/arch/controls';
+import { Cr4 } from '../../emulator/arch/control-registers';
 import { exitReasonSymbol } from '../../emulator/arch/exit-reasons';
 import type { VmcsFieldSymbol } from '../../emulator/arch/vmcs-fields';
 import { noInterrupts, type InterruptSource } from '../../emulator/cpu/processor';
@@ -205,6 +206,11 @@ const EFFECTS: Readonly<Record<string, Effect>> = {
     'VMCALL',
     'VMCALL in the handler of 6',
   ),
+  // xsaves [DATA], which is #UD without CR4.OSXSAVE
+  'secondary.ENABLE_XSAVES_XRSTORS': {
+    ...instruction([0x0f, 0xc7, 0x2c, 0x25, 0, 0, 8, 0, ...VMCALL], 'VMCALL', 'VMCALL in the handler of 6'),
+    prepare: (bench) => bench.or('GUEST_CR4', Cr4.OSXSAVE),
+  },
   'secondary.RDSEED_EXITING': instruction([0x0f, 0xc7, 0xf8, ...VMCALL], 'RDSEED'),
   'secondary.ENABLE_PML': {
     // mov [DATA], eax

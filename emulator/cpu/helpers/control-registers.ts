@@ -127,11 +127,6 @@ const movToDr: Helper = (cpu, insn) => {
   cpu.contextChanged();
 };
 
-/** Without XSAVE (CR4.OSXSAVE is reserved) both raise #UD. */
-const undefinedInstruction: Helper = (cpu) => {
-  throw cpu.fault(Vector.UD);
-};
-
 /** CLAC and STAC: SMAP's switch in RFLAGS.AC (SDM vol. 2). */
 const setAlignment =
   (set: boolean): Helper =>
@@ -150,8 +145,6 @@ export const controlRegisterHelpers: HelperTable = {
   smsw,
   mov_from_dr: movFromDr,
   mov_to_dr: movToDr,
-  xgetbv: undefinedInstruction,
-  xsetbv: undefinedInstruction,
   clac: setAlignment(false),
   stac: setAlignment(true),
 };

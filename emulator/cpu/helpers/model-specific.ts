@@ -24,6 +24,7 @@ const cpuid: Helper = (cpu, insn) => {
   if (row.leaf === 1) {
     if (cpu.virtualization.present) ecx |= Leaf1.ECX_VMX;
     if (cpu.saferMode) ecx |= Leaf1.ECX_SMX;
+    if (state.cr4 & Cr4.OSXSAVE) ecx |= Leaf1.ECX_OSXSAVE;
     if (state.get64(State.MISC_ENABLE) & MiscEnable.MONITOR) ecx |= Leaf1.ECX_MONITOR;
     if ((state.get64(State.APIC_BASE) & ApicBase.ENABLE) === 0n) edx &= ~Leaf1.EDX_APIC;
   }

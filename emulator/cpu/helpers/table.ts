@@ -2,6 +2,7 @@ import type { HelperTable } from '../processor';
 import { cacheHelpers } from './caches';
 import { controlRegisterHelpers } from './control-registers';
 import { descriptorTableHelpers } from './descriptor-tables';
+import { extendedStateHelpers } from './extended-state';
 import { farTransferHelpers } from './far-transfers';
 import { flagHelpers } from './flags';
 import { interruptHelpers } from './interrupts';
@@ -26,6 +27,7 @@ export const processorHelpers: HelperTable = {
   ...portHelpers,
   ...randomHelpers,
   ...cacheHelpers,
+  ...extendedStateHelpers,
   ...waitingHelpers,
   ...saferModeHelpers,
 };

@@ -277,3 +277,94 @@ CASE(selectors_pass, "SLDT, STR, LLDT, LTR run without it", "control.secondary.D
   PASSES(lldt);
   PASSES(ltr);
 }
+
+// The XSAVE feature set. page_c is the area; XMM registers are reached by FXRSTOR and FXSAVE alone.
+#define OSFXSR (1ul << 9)
+#define OSXSAVE (1ul << 18)
+static _Bool
+has_xsave(void)
+{
+  u32 a = 1, b, c = 0, d;
+  __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+  return c >> 26 & 1;
+}
+static void
+use_xsave(void)
+{
+  need_that(has_xsave(), "XSAVE");
+  vmwrite(GUEST_CR4, vmread(GUEST_CR4) | OSFXSR | OSXSAVE);
+}
+GUEST(xsaves, "movl $3, %eax\n xorl %edx, %edx\n movl $page_c, %ebx", "xsaves (%rbx)");
+GUEST(xrstors, "movl $3, %eax\n xorl %edx, %edx\n movl $page_c, %ebx\n xsaves (%rbx)", "xrstors (%rbx)");
+CASE(xsaves_passes, "XSAVES and XRSTORS run with \"enable XSAVES/XRSTORS\"", "control.secondary.ENABLE_XSAVES_XRSTORS", "26.3")
+{
+  use_xsave();
+  on(ENABLE_XSAVES_XRSTORS);
+  vmwrite(XSS_EXITING, -1ul);
+  PASSES(xsaves);
+  expect("bit 63 of XCOMP_BV", ((u64 *)page_c)[65] >> 63, 1);
+  PASSES(xrstors);
+}
+CASE(xsaves_undefined, "without it they are #UD", "control.secondary.ENABLE_XSAVES_XRSTORS", "26.3")
+{
+  use_xsave();
+  need(ENABLE_XSAVES_XRSTORS);
+  TRAPS(xsaves, 6, 0);
+}
+GUEST(xgetbv, "xorl %ecx, %ecx", "xgetbv");
+CASE(xsave_off, "XGETBV and XSAVE without CR4.OSXSAVE are #UD", "", "26.3") { TRAPS(xgetbv, 6, 0); }
+CASE(xgetbv_passes, "XGETBV reads XCR0", "", "26.3")
+{
+  use_xsave();
+  PASSES(xgetbv);
+  expect("x87 in XCR0", registers[RAX] & 1, 1);
+}
+GUEST(fxsave, "movl $page_c, %ebx\n fxrstor (%rbx)\n addl $512, %ebx", "fxsave64 (%rbx)");
+GUEST(fxsave_unaligned, "movl $page_c + 8, %ebx", "fxsave (%rbx)");
+GUEST(xsave_round,
+      "movl $page_c, %ebx\n fxrstor (%rbx)\n xorl %edx, %edx\n movl $3, %eax\n xsave 1024(%rbx)\n"
+      "movl $3, %eax\n xrstor 2048(%rbx)\n xsave 3072(%rbx)",
+      "xrstor 1024(%rbx)\n fxsave (%rbx)");
+static void
+fill_legacy(void)
+{
+  for (int i = 160; i < 416; i++)
+    page_c[i] = (u8)i;
+  *(u32 *)(page_c + 24) = 0x1fa0;
+  *(u16 *)page_c = 0x27f;
+}
+CASE(fxsave_keeps, "FXRSTOR and FXSAVE keep XMM registers, MXCSR and the control word", "", "26.3")
+{
+  use_xsave();
+  fill_legacy();
+  PASSES(fxsave);
+  expect("XMM0", *(u64 *)(page_c + 512 + 160), *(u64 *)(page_c + 160));
+  expect("XMM15", *(u64 *)(page_c + 512 + 408), *(u64 *)(page_c + 408));
+  expect("MXCSR", *(u32 *)(page_c + 512 + 24), 0x1fa0);
+  expect("MXCSR_MASK", *(u32 *)(page_c + 512 + 28) & 0xffff, 0xffff);
+  expect("FCW", *(u16 *)(page_c + 512), 0x27f);
+}
+CASE(fxsave_alignment, "FXSAVE of an area that is not aligned is #GP(0)", "", "26.3")
+{
+  use_xsave();
+  TRAPS(fxsave_unaligned, 13, 0);
+}
+CASE(xsave_keeps, "XSAVE and XRSTOR: components, their initial configuration, XSTATE_BV", "", "26.3")
+{
+  use_xsave();
+  // XCR0 of the host counts for the guest too.
+  u64 cr4;
+  __asm__ volatile("movq %%cr4, %0\n movq %0, %%rax\n orq $0x40200, %%rax\n movq %%rax, %%cr4" : "=&r"(cr4) : : "rax");
+  __asm__ volatile("xsetbv" : : "c"(0), "a"(3), "d"(0));
+  fill_legacy();
+  *(u32 *)(page_c + 2048 + 24) = 0x1f80;
+  PASSES(xsave_round);
+  expect("XSTATE_BV", *(u64 *)(page_c + 1024 + 512) & 3, 3);
+  expect("XSTATE_BV after XRSTOR of nothing", *(u64 *)(page_c + 3072 + 512) & 3, 0);
+  expect("XMM3", *(u64 *)(page_c + 1024 + 208), 0xd7d6d5d4d3d2d1d0);
+  expect("XMM3 in its initial configuration", *(u64 *)(page_c + 3072 + 208), 0);
+  expect("FCW in its initial configuration", *(u16 *)(page_c + 3072), 0x37f);
+  expect("XMM3 again", *(u64 *)(page_c + 208), 0xd7d6d5d4d3d2d1d0);
+  expect("MXCSR again", *(u32 *)(page_c + 24), 0x1fa0);
+  __asm__ volatile("movq %0, %%cr4" : : "r"(cr4));
+}
