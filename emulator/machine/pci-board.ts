@@ -18,7 +18,7 @@ import { HostBridge } from '../devices/pci/host-bridge';
 import { IsaBridge } from '../devices/pci/isa-bridge';
 import type { PortBus } from '../devices/port-bus';
 import { VirtioBlock } from '../devices/virtio/virtio-block';
-import { Volume } from '../devices/storage/volume';
+import { SECTOR, Volume } from '../devices/storage/volume';
 import type { DeviceTiming, TimedDevice } from '../devices/timed-device';
 import type { PhysicalMemory } from '../memory/physical';
 import { MachineError, type DiskConfiguration, type MachineConfiguration } from './api';
@@ -177,6 +177,12 @@ function volumeOf({ name, source, readOnly = false, write = 'copy-on-write' }: D
   const through = write === 'through';
   if (through && !readOnly && !source.write) {
     throw new MachineError(`disks: ${name} cannot be written. Leave "write" away to keep what is written in memory.`);
+  }
+  const rest = source.size % SECTOR;
+  if (through && !readOnly && rest !== 0) {
+    throw new MachineError(
+      `disks: ${name} cannot be written through: its ${source.size} bytes are no whole number of sectors, and the end of the last one had no place in it. Lengthen it to ${source.size - rest + SECTOR} bytes, or leave "write" away.`,
+    );
   }
   return new Volume(name, source, readOnly, through && !readOnly);
 }

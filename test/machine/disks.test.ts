@@ -113,6 +113,10 @@ describe('machine: disks', () => {
       [{ name: 'a', source: { size: 512, read: () => undefined }, interface: 'ide', write: 'through' }],
       /cannot be written/,
     );
+    const odd = disk(new Uint8Array(1000));
+    refused([{ ...odd, write: 'through' }], /its 1000 bytes are no whole number of sectors.*1024/s);
+    machineWith(END, { disks: [odd] });
+    machineWith(END, { disks: [{ ...odd, write: 'through', readOnly: true }] });
   });
 });
 
