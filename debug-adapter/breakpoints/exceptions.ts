@@ -39,6 +39,8 @@ export class ExceptionFilters {
   private once: string | undefined;
   /** What the last stop for a filter was about; undefined when it was something else */
   explanation: Explanation | undefined;
+  /** Whom it was about */
+  vcpu = 0;
 
   constructor(private readonly debuggee: Debuggee) {}
 
@@ -73,20 +75,21 @@ export class ExceptionFilters {
         const layer = left ? this.debuggee.layers.nameOf(left) : '';
         const symbol = left && this.debuggee.layers.symbolAt(left, record.rip);
         const operand = left ? operandOf(record, left, this.debuggee.machine) : 0n;
-        this.report(explainExit(record, operand, layer, formatSymbol(symbol, record.rip)), stop);
+        this.report(explainExit(record, operand, layer, formatSymbol(symbol, record.rip)), record.vcpu, stop);
       },
       vmEntryFailed: (failure) => {
-        if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), stop);
+        if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), failure.vcpu, stop);
       },
       staleTranslation: (use) => {
-        if (this.wants(STALE_TRANSLATION)) this.report(explainStale(use, this.debuggee.placeOf(use)), stop);
+        if (this.wants(STALE_TRANSLATION)) this.report(explainStale(use, this.debuggee.placeOf(use)), use.vcpu, stop);
       },
     };
   }
 
   /** Stops and remembers why, for exceptionInfo. */
-  report(explanation: Explanation, stop: (done: Done) => void): void {
+  report(explanation: Explanation, vcpu: number, stop: (done: Done) => void): void {
     this.explanation = explanation;
+    this.vcpu = vcpu;
     this.once = undefined;
     stop({ reason: 'exception', description: explanation.title, text: explanation.title });
   }

@@ -202,7 +202,7 @@ export function textOf(row: HeadlessRow): string | undefined {
       return `exit ${String(row.n).padStart(6)}  ${vcpuOf(row)}${row.layer.padEnd(8)} ${row.name} (${row.reason}) at ${row.symbol}${words}`;
     }
     case 'entry-failed':
-      return `${row.title}  [${vcpuOf(row)}${row.layer}; ${row.section}; undervisor explain vmentry ${row.check}]`;
+      return `${row.title}  [${vcpuOf(row)}${row.layer}; undervisor explain vmentry ${row.check}]`;
     case 'page':
       return `page ${row.decision.padEnd(9)} hpa ${row.hpa} gpa ${row.gpa} vm ${row.vm}  ${row.why}  [${row.symbol}]`;
     case 'serial':

@@ -96,7 +96,7 @@ export class DebugSession {
       setVariable: this.stopped({ variablesReference: 'number', name: 'string', value: 'string' }, (live, args: DebugProtocol.SetVariableArguments, reply) => this.changing(live, reply, () => setVariable(args, live))),
       evaluate: this.stopped({ expression: 'string', frameId: 'number?', context: 'string?', format: 'object?' }, (live, args: DebugProtocol.EvaluateArguments) => evaluate(args, live)),
       setExpression: this.stopped({ expression: 'string', value: 'string', frameId: 'number?' }, (live, args: DebugProtocol.SetExpressionArguments, reply) => this.changing(live, reply, () => setExpression(args, live))),
-      exceptionInfo: this.stopped(thread, (live) => exceptionInfo(live)),
+      exceptionInfo: this.stopped(thread, (live, args: DebugProtocol.ExceptionInfoArguments) => exceptionInfo(args.threadId, live)),
       modules: this.on({ startModule: 'number?', moduleCount: 'number?' }, (live, args: DebugProtocol.ModulesArguments) => modulesPage(args, live.debuggee)),
       loadedSources: this.on({}, (live) => loadedSources(live.debuggee, live.sources)),
 

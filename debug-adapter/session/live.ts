@@ -140,7 +140,7 @@ export class Live {
     if (look && wanted) {
       const vcpu = 'vcpu' in outcome ? outcome.vcpu : this.debuggee.machine.runningVcpu;
       this.debuggee.focus = vcpu;
-      this.exceptions.report({ id: outcome.kind, title, text }, (done) => this.stopped(done, vcpu));
+      this.exceptions.report({ id: outcome.kind, title, text }, vcpu, (done) => this.stopped(done, vcpu));
       return;
     }
     this.changed(true);

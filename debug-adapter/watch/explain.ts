@@ -57,7 +57,7 @@ export function explainEntryFailure(failure: VmEntryFailure): Explanation {
         : `VMfail, VM-instruction error ${failure.error ?? '?'}: ${vmInstructionErrorText(failure.error ?? 0)}`;
   return {
     id: 'entry:failed',
-    title: `VM entry failed: ${failure.field} = ${hex(failure.value)}: ${failure.rule}`,
+    title: `VM entry failed: ${failure.field} = ${hex(failure.value)}: ${failure.rule} (${failure.section})`,
     text: [
       `VM entry with VMCS ${hex(failure.vmcs)} was refused.`,
       `Field: ${failure.field} = ${hex(failure.value)}`,

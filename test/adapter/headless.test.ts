@@ -107,7 +107,7 @@ describe('headless run of the sample', () => {
       ...{ kind: 'entry-failed', instruction: 7, vcpu, layer: 'mine', title: 'VM entry failed: A = 0x0: rule' },
       ...{ check: 'control.a', field: 'A', value: '0x0', section: 'SDM vol. 3, 27.2' },
     });
-    assert.match(textOf(row(1)) ?? '', /^VM entry failed: A.*\[vcpu1 mine; SDM.*explain vmentry control\.a\]$/);
+    assert.match(textOf(row(1)) ?? '', /^VM entry failed: A.*\[vcpu1 mine; undervisor explain vmentry control\.a\]$/);
     assert.match(textOf(row(0)) ?? '', /\[mine; /);
   });
 

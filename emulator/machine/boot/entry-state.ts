@@ -11,6 +11,8 @@ const GPR_RBX = 3;
 const GPR_RSP = 4;
 const GPR_RDI = 7;
 const PAGE = 4096;
+/** Where what a plain image is given lies: low memory is for start-up code of other processors and the like. */
+const OWN = 0x80000;
 const STACK_SIZE = 16384;
 /** Bits of a page-table entry: present, writable, and page size (2 MiB) */
 const PRESENT_WRITABLE = 3n;
@@ -80,7 +82,7 @@ export function enter(entry: Entry, state: CpuState, plan: MemoryPlan, ram: Uint
   });
   if (!entry.stack) return;
 
-  state.setGpr(GPR_RSP, BigInt(plan.allocate('the boot stack', STACK_SIZE, PAGE) + STACK_SIZE));
+  state.setGpr(GPR_RSP, BigInt(plan.allocate('the boot stack', STACK_SIZE, PAGE, OWN) + STACK_SIZE));
   placeDescriptors(state, plan, ram, long);
   if (!long) return;
   state.cr3 = BigInt(placeIdentityMap(plan, ram));
@@ -108,7 +110,7 @@ const flat = (selector: number, access: number): SegmentRegister => ({
 
 function placeDescriptors(state: CpuState, plan: MemoryPlan, ram: Uint8Array, long: boolean): void {
   const table = [0n, long ? DESCRIPTOR_CODE64 : DESCRIPTOR_CODE32, DESCRIPTOR_DATA];
-  const base = plan.allocate('the boot GDT', table.length * 8, PAGE);
+  const base = plan.allocate('the boot GDT', table.length * 8, PAGE, OWN);
   const view = viewOf(ram, base, table.length * 8);
   table.forEach((descriptor, i) => view.setBigUint64(i * 8, descriptor, true));
   state.set64(State.GDTR, BigInt(base));
@@ -117,7 +119,7 @@ function placeDescriptors(state: CpuState, plan: MemoryPlan, ram: Uint8Array, lo
 
 /** @returns the physical address of the PML4 */
 function placeIdentityMap(plan: MemoryPlan, ram: Uint8Array): number {
-  const base = plan.allocate('the boot page tables', TABLE_PAGES * PAGE, PAGE);
+  const base = plan.allocate('the boot page tables', TABLE_PAGES * PAGE, PAGE, OWN);
   const view = viewOf(ram, base, TABLE_PAGES * PAGE);
   const set = (table: number, index: number, entry: bigint) => view.setBigUint64(table * PAGE + index * 8, entry, true);
   set(0, 0, BigInt(base + PAGE) | PRESENT_WRITABLE);
