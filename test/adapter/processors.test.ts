@@ -67,6 +67,17 @@ describe('several processors in the debugger', function () {
   const threads = async (): Promise<DebugProtocol.Thread[]> =>
     (await client.request<DebugProtocol.ThreadsResponse['body']>('threads', {})).threads;
 
+  it('tells of an exception to the thread that it was of', async () => {
+    await client.request('initialize', {});
+    const vmx = await buildAssembly('vmx-processors');
+    await client.request('launch', { program: vmx, processors: 2, quantum: 100, stopOnEntry: 'exit:any' });
+    await client.request('configurationDone');
+    const threadId = (await stopped()).threadId ?? 0;
+    const info = await client.request<DebugProtocol.ExceptionInfoResponse['body']>('exceptionInfo', { threadId });
+    assert.match(info.exceptionId, /^exit:/);
+    await assert.rejects(client.request('exceptionInfo', { threadId: 3 - threadId }), /thread \d that stopped/);
+  });
+
   it('has a thread for each, and says which wait to be started', async () => {
     const stop = await launch(1000);
     assert.deepEqual([stop.reason, stop.threadId, stop.allThreadsStopped], ['entry', 1, true]);
