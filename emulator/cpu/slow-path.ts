@@ -61,7 +61,7 @@ export class SlowPath implements EngineHost {
     const at = this.translation.translate(address, access, Privilege.Current, StaleUse.Never);
     if (at < 0) return false;
     // Such a page gets no write tag: only the interpreter's slow path may store there.
-    return access !== Access.Write || !this.translation.storesSlowly(pageOf(at));
+    return access !== Access.Write || !this.translation.storesSlowly(pageOf(at), access);
   }
 
   fetch(linear: bigint): number {

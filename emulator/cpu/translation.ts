@@ -119,7 +119,7 @@ export class Translation {
   private readonly scratchWords = new Int32Array(this.scratch.buffer);
 
   constructor(
-    memory: MachineMemory,
+    private readonly memory: MachineMemory,
     private readonly state: CpuState,
     private readonly physical: PhysicalMemory,
     private readonly walker: Walker,
@@ -193,7 +193,7 @@ export class Translation {
           const verdict = this.strict.judge(this.context, linear, access, bits, cached);
           if (verdict !== Verdict.Current) return this.useStale(linear, at, verdict, stale);
         }
-        if (!this.watched(bank)) this.tlb.retag(bank, low, high, !this.storesSlowly(page));
+        if (!this.watched(bank)) this.tlb.retag(bank, low, high, !this.storesSlowly(page, access));
         return at;
       }
     }
@@ -211,9 +211,14 @@ export class Translation {
     return FAULT;
   }
 
-  /** Whether generated code must not store to this RAM page by itself: it holds decoded code, or a watched table. */
-  storesSlowly(ramPage: number): boolean {
-    return this.engine().isCodePage(ramPage) || this.strict?.watches(ramPage) === true;
+  /**
+   * Whether generated code must not store to this RAM page by itself: it holds decoded code, or a watched table, or somebody
+   * wants to know of the next store first.
+   */
+  storesSlowly(ramPage: number, access: Access): boolean {
+    if (this.engine().isCodePage(ramPage) || this.strict?.watches(ramPage) === true) return true;
+    const { mayStore } = this.memory;
+    return mayStore !== undefined && !mayStore(ramPage, access === Access.Write);
   }
 
   private accessBits(access: Access, privilege: Privilege): number {
@@ -260,7 +265,7 @@ export class Translation {
     // What the walk took from caches of guest-physical mappings and paging structures may be stale too.
     const verdict = this.strict?.judge(context, linear, access, bits, walker) ?? Verdict.Current;
     if (verdict !== Verdict.Current) {
-      if (bank !== 0 && ram >= 0) this.fill(bank, low, high, pageOf(ram), 0);
+      if (bank !== 0 && ram >= 0) this.fill(bank, low, high, pageOf(ram), access, 0);
       this.deviceAddress = walker.hostPhysical;
       return this.useStale(linear, ram < 0 ? DEVICE : ram, verdict, stale);
     }
@@ -268,13 +273,20 @@ export class Translation {
       this.deviceAddress = walker.hostPhysical;
       return DEVICE;
     }
-    if (bank !== 0) this.fill(bank, low, high, pageOf(ram));
+    if (bank !== 0) this.fill(bank, low, high, pageOf(ram), access);
     return ram;
   }
 
-  private fill(bank: number, low: number, high: number, ramPage: number, taggable = EVERY_PERMISSION): void {
+  private fill(
+    bank: number,
+    low: number,
+    high: number,
+    ramPage: number,
+    access: Access,
+    taggable = EVERY_PERMISSION,
+  ): void {
     const { permissions, global, pageSize, guestPhysical } = this.walker;
-    const slow = (permissions & Permission.WRITE) !== 0 && this.storesSlowly(ramPage);
+    const slow = (permissions & taggable & Permission.WRITE) !== 0 && this.storesSlowly(ramPage, access);
     const data = this.watched(bank) ? permissions & Permission.EXECUTE : permissions;
     const tagged = data & taggable & (slow ? ~Permission.WRITE : EVERY_PERMISSION);
     const guestPage = Math.floor(guestPhysical / 4096);
@@ -347,6 +359,7 @@ export class Translation {
     const { strict } = this;
     const table = strict?.watches(at) === true;
     if (table) strict.storing(at, size);
+    this.memory.writing?.(at, size);
     this.storeBytes(at, size, value);
     if (table) strict.stored(at, size);
     const engine = this.engine();

@@ -24,6 +24,7 @@ export class MemoryAccess {
   /** @returns how many bytes were written; decoded and translated code of these bytes is dropped */
   write(space: AddressSpace, address: bigint, bytes: Uint8Array): number {
     return this.eachPage(space, address, bytes.length, (at, offset, size) => {
+      this.physical.memory.writing?.(at, size);
       this.physical.memory.u8.set(bytes.subarray(offset, offset + size), at);
       this.engine.codeChanged(at, size);
     });

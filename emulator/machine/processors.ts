@@ -70,6 +70,12 @@ export class Processors {
     return this.index === index ? this.live : this.block(index).bytes;
   }
 
+  /** Generated code loses its free ways to write RAM: whoever watches writes is asked again at the next one. */
+  withdrawWrites(): void {
+    this.current.tlb.withdrawWrites();
+    for (const state of this.states) state.set32(State.DIRECT_VMCS, 0);
+  }
+
   /** Another vCPU runs from now on. */
   switchTo(index: number): void {
     if (index === this.index) return;

@@ -10,6 +10,7 @@ const NOT_STATE: readonly (readonly [number, number])[] = [
   [State.LAZY_KIND, State.RETIRED - State.LAZY_KIND],
   [State.TLB_BANK, State.CLOCK_IDLE - State.TLB_BANK],
   [State.ENGINE_PRIVATE, 0x100],
+  [State.DIRECT_VMCS, 4],
   [State.NEXT_RIP, 8],
 ];
 

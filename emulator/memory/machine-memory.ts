@@ -1,4 +1,5 @@
 import { RAM_BASE } from './layout';
+import { askAll, tellAll, type MayStore, type WriteWatcher, type Writing } from './write-watchers';
 
 const WASM_PAGE = 65536;
 
@@ -15,6 +16,11 @@ export class MachineMemory {
   readonly i32: Int32Array;
   readonly view: DataView;
   readonly ramSize: number;
+  /** To be called before every write to RAM that uses no write tag: wasm address, bytes. Undefined: nobody listens. */
+  writing: Writing | undefined;
+  /** Whether generated code may get a write tag, or its like, for a RAM page. Undefined: for every page */
+  mayStore: MayStore | undefined;
+  private watchers: readonly WriteWatcher[] = [];
 
   /**
    * @param ramSize bytes, a multiple of 64 KiB, at most 3 GiB
@@ -30,5 +36,21 @@ export class MachineMemory {
     this.i32 = new Int32Array(this.wasm.buffer);
     this.view = new DataView(this.wasm.buffer);
     this.ramSize = ramSize;
+  }
+
+  /**
+   * From now on this watcher is told of writes; what generated code was given before stays until it is withdrawn. The one
+   * that was added last is asked first.
+   * @returns ends it
+   */
+  watchWrites(watcher: WriteWatcher): () => void {
+    this.setWatchers([watcher, ...this.watchers]);
+    return () => this.setWatchers(this.watchers.filter((other) => other !== watcher));
+  }
+
+  private setWatchers(watchers: readonly WriteWatcher[]): void {
+    this.watchers = watchers;
+    this.writing = tellAll(watchers);
+    this.mayStore = askAll(watchers);
   }
 }

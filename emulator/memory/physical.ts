@@ -83,6 +83,7 @@ export class PhysicalMemory {
       return;
     }
     const { view } = this.memory;
+    this.memory.writing?.(offset, size);
     switch (size) {
       case 1:
         view.setUint8(offset, Number(value & 0xffn));

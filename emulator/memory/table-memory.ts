@@ -37,6 +37,7 @@ export class TableMemory {
       this.physical.write(hostPhysical(BigInt(address)), 8, value);
       return;
     }
+    this.physical.memory.writing?.(at, 8);
     this.physical.memory.view.setBigUint64(at, value, true);
     this.onStore?.(at, 8);
   }
@@ -45,7 +46,8 @@ export class TableMemory {
   setBits(address: number, bits: number): void {
     const at = this.physical.ramAddress(address);
     if (at < RAM_BASE) return;
-    const words = this.physical.memory.i32;
+    const { i32: words } = this.physical.memory;
+    this.physical.memory.writing?.(at, 4);
     words[at >>> 2] = (words[at >>> 2] ?? 0) | bits;
     this.onStore?.(at, 4);
   }

@@ -280,6 +280,21 @@ export class TlbBanks {
     }
   }
 
+  /** Takes back the write tags of every page, in the banks of every vCPU: the next store to each takes the slow path. */
+  withdrawWrites(): void {
+    const { words, memory } = this;
+    for (let vcpu = 0; vcpu < memory.vcpus; vcpu++) {
+      for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
+        if ((words[tagsOf(vcpu) + bank * TAG_WORDS + FILLED] ?? 0) === 0) continue;
+        const first = (tlbBase(vcpu) + bank * TLB_BANK_SIZE + TLB_WRITE) >>> 2;
+        for (let at = first; at < first + (TLB_BANK_SIZE >>> 2); at += TLB_ENTRY_SIZE >>> 2) {
+          words[at] = NONE;
+          words[at + 1] = NONE;
+        }
+      }
+    }
+  }
+
   private address(bank: number): number {
     return this.base + bank * TLB_BANK_SIZE;
   }

@@ -122,7 +122,13 @@ export class VmxCore {
   set currentVmcs(address: bigint) {
     this.cpu.state.set64(State.CURRENT_VMCS, address);
     this.vmcs.bind(address);
-    this.cpu.state.set32(State.DIRECT_VMCS, this.vmcs.valid ? this.vmcs.wasmAddress : 0);
+    this.offerDirectAccess();
+  }
+
+  /** In root operation: generated code may access the current VMCS by itself, unless somebody wants to know of writes. */
+  offerDirectAccess(): void {
+    const direct = this.vmcs.valid && this.vmcs.freelyWritten;
+    this.cpu.state.set32(State.DIRECT_VMCS, direct ? this.vmcs.wasmAddress : 0);
   }
 
   /** The current VMCS as State names it: after a snapshot was restored the binding follows. */

@@ -71,6 +71,7 @@ export function loadHostState(core: VmxCore, nmiBlocked: boolean): boolean {
   // Without VPIDs the mappings of VPID 0 go (29.4.3.1).
   if (!(core.secondaryControls & Secondary.ENABLE_VPID)) cpu.tlb.flushVpid(0);
   core.transfers.loadHost(vmcs.wasmAddress);
+  if (cpu.physical.memory.mayStore) core.offerDirectAccess();
   state.set32(State.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY_NMI : 0);
   return !usesPdptes(state) || loadHostPdptes(core);
 }

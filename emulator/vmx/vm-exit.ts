@@ -79,6 +79,7 @@ function recordInformation(core: VmxCore): void {
 
 /** Phase 2 (SDM vol. 3, 28.3): the guest-state area. */
 function saveGuestState(core: VmxCore): void {
+  core.vmcs.announceWrites();
   core.transfers.saveGuest(core.vmcs.wasmAddress);
   saveResumeFlag(core);
   saveTimer(core);

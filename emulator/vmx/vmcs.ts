@@ -117,6 +117,7 @@ const isVmcsRegion = (physical: PhysicalMemory, region: HostPhysicalAddress): bo
  * up, nothing to allocate but the bigint of a 64-bit value.
  */
 export class Vmcs {
+  private readonly memory: MachineMemory;
   private readonly view: DataView;
   private readonly words: Int32Array;
   /** wasm address of the region; -1 when there is no current VMCS */
@@ -126,8 +127,9 @@ export class Vmcs {
   private high = 0xffff_ffff;
 
   constructor(private readonly physical: PhysicalMemory) {
-    this.view = physical.memory.view;
-    this.words = physical.memory.i32;
+    this.memory = physical.memory;
+    this.view = this.memory.view;
+    this.words = this.memory.i32;
   }
 
   /** Binds to a region; NO_VMCS unbinds. The region must be RAM (VMPTRLD has read its revision there). */
@@ -159,15 +161,28 @@ export class Vmcs {
     return this.base;
   }
 
+  /** Any field of the region may be written next, by generated code. */
+  announceWrites(): void {
+    this.memory.writing?.(this.base, VMCS_DATA_SIZE);
+  }
+
+  /** Whether generated code may write the region without telling anybody */
+  get freelyWritten(): boolean {
+    const { mayStore } = this.memory;
+    return mayStore === undefined || mayStore(this.base, true);
+  }
+
   get launched(): boolean {
     return this.view.getUint32(this.base + LAUNCH_STATE, true) === LaunchState.LAUNCHED;
   }
 
   set launched(value: boolean) {
+    this.memory.writing?.(this.base + LAUNCH_STATE, 4);
     this.view.setUint32(this.base + LAUNCH_STATE, value ? LaunchState.LAUNCHED : LaunchState.CLEAR, true);
   }
 
   set abortIndicator(value: number) {
+    this.memory.writing?.(this.base + ABORT_INDICATOR, 4);
     this.view.setUint32(this.base + ABORT_INDICATOR, value, true);
   }
 
@@ -177,6 +192,7 @@ export class Vmcs {
   }
 
   set32(slot: number, value: number): void {
+    this.memory.writing?.(this.base + slot, 4);
     this.view.setUint32(this.base + slot, value >>> 0, true);
   }
 
@@ -190,11 +206,13 @@ export class Vmcs {
   }
 
   set64(slot: number, value: bigint): void {
+    this.memory.writing?.(this.base + slot, 8);
     this.view.setBigUint64(this.base + slot, value, true);
   }
 
   /** Copies 8 bytes of the vCPU's state block to a slot, and back: no bigint is made on the way. */
   save(slot: number, stateOffset: number): void {
+    this.memory.writing?.(this.base + slot, 8);
     const at = (this.base + slot) >>> 2;
     const from = (STATE_BASE + stateOffset) >>> 2;
     this.words[at] = this.words[from] ?? 0;

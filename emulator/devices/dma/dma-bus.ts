@@ -77,6 +77,7 @@ export class DmaBus {
     if (ram < 0) return this.blocked(requester, address, length, write, 'no RAM at this address', host);
     const { u8 } = physical.memory;
     if (write) {
+      physical.memory.writing?.(ram, length);
       u8.set(bytes.subarray(offset, offset + length), ram);
       this.wiring.codeWritten(ram, length);
     } else {

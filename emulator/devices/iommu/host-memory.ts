@@ -24,6 +24,7 @@ export class HostMemory {
   store32(address: number, value: number): void {
     const at = this.physical.ramAddress(address);
     if (at < 0) return;
+    this.physical.memory.writing?.(at, 4);
     this.physical.memory.i32[at >>> 2] = value;
     this.written(at, 4);
   }

@@ -18,6 +18,7 @@ export class RamPort implements DmaPort {
 
   write(address: bigint, bytes: Uint8Array): boolean {
     return this.eachPage(address, bytes.length, (at, offset, size) => {
+      this.physical.memory.writing?.(at, size);
       this.physical.memory.u8.set(bytes.subarray(offset, offset + size), at);
       this.changed(at, size);
     });

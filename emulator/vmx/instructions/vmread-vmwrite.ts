@@ -35,6 +35,7 @@ export const vmread: Helper = (cpu, insn) => {
   const size = operandSize(cpu);
   const value = vmcs.readField(encoding, offset);
   cpu.linear.writeRm(insn, size, BigInt.asUintN(size * 8, value));
+  if (core.root) core.offerDirectAccess();
   succeed(core);
 };
 
@@ -50,5 +51,6 @@ export const vmwrite: Helper = (cpu, insn) => {
   const offset = vmcsFieldOffset(encoding);
   if (offset === 0) return fail(core, VmInstructionError.UNSUPPORTED_COMPONENT);
   vmcs.writeField(encoding, offset, value);
+  if (core.root) core.offerDirectAccess();
   succeed(core);
 };

@@ -1,0 +1,38 @@
+/**
+ * Who is to know of writes to RAM before they take place. Generated code writes by itself only where it was given a free
+ * way: write tags of the TLB, and State.DIRECT_VMCS. Everything else announces each write. So whoever refuses the free
+ * way for a page, and has had it withdrawn (`Processors.withdrawWrites`), is told of every single write to it.
+ */
+export interface WriteWatcher {
+  /** RAM at this wasm address is about to be written, perhaps with what it holds already; may reach into further pages. */
+  writing(wasmAddress: number, length: number): void;
+  /**
+   * Generated code is about to get the free way to a page (wasm address of its first byte): whether it may. `stores`: for
+   * a write that follows; otherwise the way would only be ready for one. Absent: it may always.
+   */
+  mayStore?(ramPage: number, stores: boolean): boolean;
+}
+
+export type Writing = (wasmAddress: number, length: number) => void;
+export type MayStore = (ramPage: number, stores: boolean) => boolean;
+
+/** One call that tells all, or undefined: nothing is allocated when it is called. */
+export function tellAll(watchers: readonly WriteWatcher[]): Writing | undefined {
+  const [only] = watchers;
+  if (!only) return undefined;
+  if (watchers.length === 1) return (wasmAddress, length) => only.writing(wasmAddress, length);
+  return (wasmAddress, length) => {
+    for (const watcher of watchers) watcher.writing(wasmAddress, length);
+  };
+}
+
+/** All are asked, until one refuses. */
+export function askAll(watchers: readonly WriteWatcher[]): MayStore | undefined {
+  const asked = watchers.flatMap((watcher) => (watcher.mayStore ? [watcher.mayStore.bind(watcher)] : []));
+  const [only] = asked;
+  if (asked.length < 2) return only;
+  return (ramPage, stores) => {
+    for (const mayStore of asked) if (!mayStore(ramPage, stores)) return false;
+    return true;
+  };
+}
