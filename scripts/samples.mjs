@@ -1,8 +1,17 @@
 // Builds the samples: node scripts/samples.mjs [sample folder ...]. Each folder under samples/ with an images.json is
-// one sample; images.json maps an image name to { sources: [folders], linkerScript, flags: [more C flags] }. Result:
-// <sample>/build/<image>.elf.
+// one sample; images.json maps an image name to { sources: [folders], linkerScript, flags: [more C flags] }, or, for a
+// disk, to { sectors }. Result: <sample>/build/<image>.elf or .img.
 // The same sources and the same compiler give the same bytes in any directory.
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,7 +48,19 @@ export function buildSample(folder, tool) {
   }
 }
 
+const SECTOR = 512;
+
+/** A raw disk image whose sectors tell their numbers. */
+function buildDisk(name, { sectors }, scratch) {
+  const bytes = Buffer.alloc(sectors * SECTOR);
+  for (let sector = 0; sector < sectors; sector++) bytes.write(`sector ${sector} of the disk`, sector * SECTOR);
+  const file = path.join(scratch, `${name}.img`);
+  writeFileSync(file, bytes);
+  return file;
+}
+
 function buildImage(folder, name, image, tool, scratch) {
+  if (image.sectors) return buildDisk(name, image, scratch);
   const objects = sources(folder, name, image).map((source) => {
     const object = path.join(scratch, name, `${source}.o`);
     mkdirSync(path.dirname(object), { recursive: true });

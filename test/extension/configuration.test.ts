@@ -59,7 +59,7 @@ describe('undervisor.json', () => {
   it('names its images and the command that makes them', () => {
     const text = readFileSync(path.join(root, 'samples/cloudvisor/undervisor.json'), 'utf8');
     const { images, build } = readDescription(text);
-    assert.deepEqual(images, ['build/vmm.elf', 'build/monitor.elf', 'build/guest.elf']);
+    assert.deepEqual(images, ['build/vmm.elf', 'build/monitor.elf', 'build/guest.elf', 'build/disk.img']);
     assert.ok(build);
   });
 

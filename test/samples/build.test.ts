@@ -55,7 +55,7 @@ describe('samples: build', () => {
     const sections = ['.debug_info', '.debug_line', '.debug_frame', '.note.stapsdt'];
     for (const section of sections) assert.ok(monitor.includes(`${section}\0`), `monitor.elf has no ${section}`);
     const contract = ['vm_created', 'page_owner', 'page_encrypted', 'page_decrypted', 'page_refused', 'page_verified'];
-    for (const probe of [...contract, 'page_corrupt', 'registers_hidden', 'ept_validated']) {
+    for (const probe of [...contract, 'page_corrupt', 'registers_hidden', 'ept_validated', 'dma_refused']) {
       assert.ok(monitor.includes(`undervisor\0${probe}\0`), `monitor.elf has no probe ${probe}`);
     }
   });

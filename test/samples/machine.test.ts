@@ -3,7 +3,15 @@ import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createMachine } from '../../emulator/machine/machine';
-import { checkAlone, checkAttacks, checkMonitored } from './story';
+import { memorySource } from '../../emulator/devices/storage/block-source';
+import {
+  checkAlone,
+  checkAloneWithDisk,
+  checkAttacks,
+  checkAttacksWithDisk,
+  checkMonitored,
+  checkMonitoredWithDisk,
+} from './story';
 
 const image = (name: string) => ({
   name,
@@ -11,8 +19,22 @@ const image = (name: string) => ({
   commandLine: name,
 });
 
+const disk = () => ({
+  name: 'disk.img',
+  interface: 'ide' as const,
+  source: memorySource(new Uint8Array(readFileSync(path.resolve('samples/cloudvisor/build/disk.img')))),
+});
+
+interface How {
+  readonly translator: boolean;
+  readonly strict?: boolean;
+  /** A disk, and an IOMMU in front of it */
+  readonly withDisk?: boolean;
+}
+
 /** Serial output of a run on our machine, which must end with the guest's success. */
-function serialOf(program: string, modules: readonly string[], translator: boolean, strict = false): string {
+function serialOf(program: string, modules: readonly string[], how: How): string {
+  const { translator, strict = false, withDisk = false } = how;
   const kernel = { ...image(program), commandLine: '' };
   const machine = createMachine({
     memory: 64,
@@ -21,6 +43,8 @@ function serialOf(program: string, modules: readonly string[], translator: boole
     commandLine: '',
     translator,
     strictTranslation: strict,
+    iommu: withDisk,
+    disks: withDisk ? [disk()] : [],
   });
   machine.addTaps({ staleTranslation: (use) => assert.fail(`at ${use.rip}: missing ${use.invalidation}`) });
   const bytes: number[] = [];
@@ -35,17 +59,23 @@ describe('samples: the stack on our machine', function () {
   this.timeout(240_000);
 
   it('uses no stale translation: strict mode says nothing', () => {
-    checkMonitored(serialOf('vmm', ['guest', 'monitor'], false, true));
-    checkAttacks(serialOf('attacks', ['guest', 'monitor'], false, true));
+    const strict = { translator: false, strict: true };
+    checkMonitored(serialOf('vmm', ['guest', 'monitor'], strict));
+    checkAttacksWithDisk(serialOf('attacks', ['guest', 'monitor'], { ...strict, withDisk: true }));
   });
 
   for (const translator of [false, true]) {
     const how = translator ? 'translated' : 'interpreted';
     it(`without the monitor the VMM reads and changes the secret (${how})`, () =>
-      checkAlone(serialOf('vmm', ['guest'], translator)));
+      checkAlone(serialOf('vmm', ['guest'], { translator })));
     it(`with the monitor it sees ciphertext and is refused (${how})`, () =>
-      checkMonitored(serialOf('vmm', ['guest', 'monitor'], translator)));
+      checkMonitored(serialOf('vmm', ['guest', 'monitor'], { translator })));
     it(`defeats every attack of a hostile VMM (${how})`, () =>
-      checkAttacks(serialOf('attacks', ['guest', 'monitor'], translator)));
+      checkAttacks(serialOf('attacks', ['guest', 'monitor'], { translator })));
+    it(`holds devices back by the IOMMU (${how})`, () => {
+      checkAloneWithDisk(serialOf('vmm', ['guest'], { translator, withDisk: true }));
+      checkMonitoredWithDisk(serialOf('vmm', ['guest', 'monitor'], { translator, withDisk: true }));
+      checkAttacksWithDisk(serialOf('attacks', ['guest', 'monitor'], { translator, withDisk: true }));
+    });
   }
 });

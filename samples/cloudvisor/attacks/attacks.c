@@ -2,6 +2,7 @@
 #include "attacks.h"
 
 #include "../vmm/elf.h"
+#include "../vmm/layout.h"
 #include "../vmm/memory.h"
 
 #include <print.h>
@@ -46,6 +47,7 @@ adversary_act(struct vm *vm)
     attack_by_monitor_page(vm);
     break;
   case 4:
+    attack_by_disk(vm);
     attack_by_old_version(vm);
     break;
   }
@@ -68,6 +70,17 @@ adversary_look_at_registers(const struct vm *vm)
   if (!looked)
     attack_ended("registers of an interrupted guest", seen == 0);
   looked = true;
+}
+
+// The guest is no more: of its memory nothing may be left.
+void
+adversary_look_at_leftovers(struct vm *vm)
+{
+  const uint64_t *words = direct(*ept_entry(vm, secret_gpa(vm, 3)) & EPT_ADDRESS);
+  uint64_t seen = 0;
+  for (unsigned i = 0; i < PAGE_SIZE / sizeof(*words); i++)
+    seen |= words[i];
+  attack_ended("memory of a guest that has ended", seen == 0);
 }
 
 bool

@@ -15,6 +15,10 @@ void attack_page_of_another_vm(struct vm *vm);
 // memory.c
 void attack_monitor_memory(void);
 void attack_vmcs_memory(const struct vm *vm);
+bool try_load(const volatile uint64_t *from);
+
+// dma.c
+void attack_by_disk(struct vm *vm);
 
 // mappings.c: these end when the guest touches the page
 void attack_by_own_page(struct vm *vm);

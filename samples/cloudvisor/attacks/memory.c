@@ -6,7 +6,7 @@
 #include "../vmm/traps.h"
 
 // Loads, where the machine may refuse it. False: the load raised an exception.
-static bool
+bool
 try_load(const volatile uint64_t *from)
 {
   bool loaded;

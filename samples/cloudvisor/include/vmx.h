@@ -310,6 +310,14 @@ vmxon(uint64_t region)
 }
 
 static inline bool
+vmxoff(void)
+{
+  bool succeeded;
+  __asm__ volatile("vmxoff" : "=@cca"(succeeded) : : "memory");
+  return succeeded;
+}
+
+static inline bool
 vmclear(uint64_t region)
 {
   bool succeeded;

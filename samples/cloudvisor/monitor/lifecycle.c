@@ -4,11 +4,12 @@
 
 #include "aes.h"
 #include "console.h"
-#include "eptx.h"
+#include "iommu.h"
 #include "layout.h"
 #include "md5.h"
 #include "pages.h"
 #include "random.h"
+#include "reach.h"
 #include "sealed.h"
 #include "shadow.h"
 
@@ -72,10 +73,10 @@ refuse(uint64_t hpa, uint64_t gpa, unsigned who, const char *reason)
 static bool
 give(struct vm *vm, uint64_t gpa, uint64_t hpa)
 {
-  eptx_set(hpa, 0);
+  reach_set(hpa, 0);
   struct sealed *record = sealed_find(vm->id, gpa);
   if (record && !open(vm, hpa, gpa, record)) {
-    eptx_set(hpa, EPT_ALL);
+    reach_set(hpa, EPT_ALL);
     return false;
   }
   page_set_owner(hpa, gpa, vm->id);
@@ -86,7 +87,7 @@ give(struct vm *vm, uint64_t gpa, uint64_t hpa)
 static bool
 take_back_in_place(struct vm *vm, uint64_t gpa, uint64_t hpa)
 {
-  eptx_set(hpa, 0);
+  reach_set(hpa, 0);
   if (!open(vm, hpa, gpa, sealed_find(vm->id, gpa)))
     return false;
   page_of(hpa)->state = PAGE_PLAIN;
@@ -139,7 +140,7 @@ page_take_away(struct vm *vm, uint64_t gpa, const char *reason)
   if (page_of(hpa)->state == PAGE_PLAIN)
     seal(vm, hpa, gpa, reason);
   page_set_owner(hpa, gpa, OWNER_VMM);
-  eptx_set(hpa, EPT_ALL);
+  reach_set(hpa, EPT_ALL);
 }
 
 // --- The VMM's side ---
@@ -149,6 +150,8 @@ bool
 page_touched_by_vmm(uint64_t hpa, bool writes)
 {
   struct page *page = page_of(hpa);
+  if (iommu_owns(hpa))
+    return refuse(hpa, 0, OWNER_VMM, "the VMM reaches for the IOMMU");
   if (!page)
     return refuse(hpa, 0, OWNER_VMM, "the VMM reaches beyond the machine's memory");
   uint64_t gpa = (uint64_t)page->gpa_page * PAGE_SIZE;
@@ -164,7 +167,7 @@ page_touched_by_vmm(uint64_t hpa, bool writes)
     seal(vm, hpa, gpa, "read by the VMM");
     page->state = PAGE_CIPHERTEXT;
   }
-  eptx_set(hpa, EPT_READ);
+  reach_set(hpa, EPT_READ);
   return true;
 }
 
@@ -203,7 +206,7 @@ scrub_page(struct vm *vm, uint64_t gpa, uint64_t *entry)
   shadow_invalidate(vm);
   memset(direct(hpa), 0, PAGE_SIZE);
   page_set_owner(hpa, gpa, OWNER_VMM);
-  eptx_set(hpa, EPT_ALL);
+  reach_set(hpa, EPT_ALL);
 }
 
 void

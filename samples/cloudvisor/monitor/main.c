@@ -3,6 +3,7 @@
 #include "captured.h"
 #include "console.h"
 #include "eptx.h"
+#include "iommu.h"
 #include "layout.h"
 #include "pages.h"
 #include "random.h"
@@ -30,6 +31,7 @@ monitor_main(void)
   }
   pages_init();
   eptx_init();
+  iommu_init();
   vmm_vmcs_create();
   print("launched: %lu KiB at %lx are the monitor's, the VMM is in non-root operation\n",
         (launch.monitor_end - launch.monitor_start) >> 10, launch.monitor_start);

@@ -1,6 +1,7 @@
 // The exits of the VMM. Only three classes of its events come here: EPT-x faults, VMX instructions, and what VT-x forces.
 #include "console.h"
 #include "eptx.h"
+#include "iommu.h"
 #include "lifecycle.h"
 #include "pages.h"
 #include "vmm.h"
@@ -168,6 +169,7 @@ vmm_run(void)
       panic("vmm_run: the VMM cannot be entered");
     }
     vmm.registers.rsp = vmread(GUEST_RSP);
+    iommu_report_faults();
     handle_exit();
   }
 }

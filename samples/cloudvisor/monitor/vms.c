@@ -1,10 +1,10 @@
 // The tables of VMs and of their virtual CPUs.
 #include "console.h"
-#include "eptx.h"
 #include "layout.h"
 #include "lifecycle.h"
 #include "pages.h"
 #include "random.h"
+#include "reach.h"
 #include "shadow.h"
 #include "vmm.h"
 
@@ -62,7 +62,7 @@ vcpu_create(uint64_t vmcs, bool shadow)
   struct vcpu *vcpu = vcpu_find(0);
   if (!vcpu)
     return NULL;
-  eptx_set(vmcs, 0);
+  reach_set(vmcs, 0);
   page_set_owner(vmcs, 0, OWNER_MONITOR);
   memset(direct(vmcs), 0, PAGE_SIZE);
   *(uint32_t *)direct(vmcs) = VMX_BASIC_REVISION(rdmsr(MSR_VMX_BASIC)) | (shadow ? SHADOW_VMCS : 0);
@@ -88,7 +88,7 @@ vms_destroy(void)
     vmclear(vcpus[i].vmcs);
     memset(direct(vcpus[i].vmcs), 0, PAGE_SIZE);
     page_set_owner(vcpus[i].vmcs, 0, OWNER_VMM);
-    eptx_set(vcpus[i].vmcs, EPT_ALL);
+    reach_set(vcpus[i].vmcs, EPT_ALL);
     memset(&vcpus[i], 0, sizeof(vcpus[i]));
   }
   for (unsigned i = 0; i < MAX_VMS; i++) {

@@ -1,8 +1,10 @@
 // The part of the VMM that its owner would rather not have: an operator who wants the guest's secret. He knows the
 // guest's image, hence where the secret lies, and acts when the guest yields. He reports what he saw, and knows of no
 // monitor.
+#include "disk.h"
 #include "elf.h"
 #include "layout.h"
+#include "memory.h"
 #include "traps.h"
 #include "vm.h"
 
@@ -39,14 +41,20 @@ secret_page(struct vm *vm, unsigned page)
 }
 
 static void
-look_at_secret(struct vm *vm)
+show_secret(const char *what, const struct vm *vm, const char *from)
 {
   char bytes[SHOWN_BYTES];
-  memcpy(bytes, secret_page(vm, READ_PAGE), SHOWN_BYTES);
-  print("adversary: page %lx of the guest reads \"", secret_gpa(vm, READ_PAGE));
+  memcpy(bytes, from, SHOWN_BYTES);
+  print("adversary: %s %lx of the guest reads \"", what, secret_gpa(vm, READ_PAGE));
   for (unsigned i = 0; i < SHOWN_BYTES; i++)
     print("%c", bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '.');
   print("\"\n");
+}
+
+static void
+look_at_secret(struct vm *vm)
+{
+  show_secret("page", vm, secret_page(vm, READ_PAGE));
 }
 
 static void
@@ -58,6 +66,22 @@ change_secret(struct vm *vm)
   write_seen = *word == wanted;
   print("adversary: write to page %lx of the guest %s\n", secret_gpa(vm, WRITE_PAGE),
         write_refused ? "was refused by the machine" : write_seen ? "succeeded" : "had no effect");
+}
+
+// The same page by another way: the disk copies it, and hands the copy out. No instruction of the VMM reaches for it.
+static void
+look_by_disk(struct vm *vm)
+{
+  if (!disk_present())
+    return;
+  uint64_t copy = page_allocate();
+  bool done = disk_write_page(DISK_SPY_SECTOR, physical(secret_page(vm, READ_PAGE))) &&
+              disk_read_page(DISK_SPY_SECTOR, copy);
+  if (done)
+    show_secret("the disk's copy of page", vm, direct(copy));
+  else
+    print("adversary: the disk cannot reach page %lx of the guest\n", secret_gpa(vm, READ_PAGE));
+  page_release(copy);
 }
 
 // Changes the guest's state between an exit and an entry: its debug control register.
@@ -94,6 +118,13 @@ adversary_look_at_registers(const struct vm *vm)
         vm->registers.rax, vm->registers.rbx);
 }
 
+// What is left in memory when the guest is no more.
+void
+adversary_look_at_leftovers(struct vm *vm)
+{
+  show_secret("after its end, page", vm, secret_page(vm, READ_PAGE));
+}
+
 void
 adversary_act(struct vm *vm)
 {
@@ -109,6 +140,9 @@ adversary_act(struct vm *vm)
     break;
   case 4:
     change_context();
+    break;
+  case 5:
+    look_by_disk(vm);
     break;
   }
 }

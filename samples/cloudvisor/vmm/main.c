@@ -1,6 +1,7 @@
 // The VMM: a small commodity hypervisor. It boots first, owns the machine, and runs one guest by VT-x.
 #include "boot_info.h"
 #include "console.h"
+#include "disk.h"
 #include "launch_monitor.h"
 #include "memory.h"
 #include "traps.h"
@@ -23,6 +24,8 @@ run_guest(void)
   vm_create(&vm, guest);
   vm_run(&vm);
   print("guest finished after %u exits: secret %s\n", vm.exits, vm.verdict == VERDICT_INTACT ? "intact" : "damaged");
+  vmx_disable(); // its memory is the VMM's again
+  adversary_look_at_leftovers(&vm);
   if (!adversary_consistent(&vm))
     panic("the guest's verdict does not fit what was seen");
 }
@@ -37,6 +40,7 @@ vmm_main(uint32_t magic, uint32_t information)
   memory_init();
   traps_init();
   launch_monitor();
+  disk_init();
   timer_start();
   run_guest();
   machine_exit(0);

@@ -1,4 +1,6 @@
 // The VMM's pager: gives guest pages on demand, and can swap one out and in again.
+#include "console.h"
+#include "disk.h"
 #include "layout.h"
 #include "memory.h"
 #include "vm.h"
@@ -10,7 +12,7 @@
 
 #define NOT_SWAPPED (~0ul)
 
-// The one page that may be swapped out. `store` is the swap device.
+// The one page that may be swapped out. `store` is the swap device where there is no disk.
 static struct {
   uint64_t gpa;
   bool returned; // it was mapped again, and the guest has not run on since
@@ -18,16 +20,37 @@ static struct {
   uint64_t store[PAGE_SIZE / 8];
 } swapped = { .gpa = NOT_SWAPPED };
 
+static void
+store_page(uint64_t page)
+{
+  if (!disk_present())
+    memcpy(swapped.store, direct(page), PAGE_SIZE);
+  else if (!disk_write_page(DISK_SWAP_SECTOR, page))
+    panic("pager: the swap device cannot be written");
+}
+
+// A new page with what the swap device holds.
+static uint64_t
+load_page(void)
+{
+  uint64_t page = page_allocate();
+  if (!disk_present())
+    memcpy(direct(page), swapped.store, PAGE_SIZE);
+  else if (!disk_read_page(DISK_SWAP_SECTOR, page))
+    panic("pager: the swap device cannot be read");
+  return page;
+}
+
 // Takes a page from the guest and releases its frame. The processor must forget the translation.
 void
 pager_swap_out(struct vm *vm, uint64_t gpa)
 {
   uint64_t page = ept_unmap(vm, gpa);
-  memcpy(swapped.store, direct(page), PAGE_SIZE);
+  store_page(page);
   swapped.gpa = gpa;
   swapped.returned = false;
+  print("swap: page %lx of the guest is on the device, it begins %lx\n", gpa, *(uint64_t *)direct(page));
   page_release(page);
-  print("swap: page %lx of the guest is on the device, it begins %lx\n", gpa, swapped.store[0]);
 }
 
 // First return: with one bit changed on the way. A second fault on the same page means that it was not accepted.
@@ -35,8 +58,7 @@ static void
 swap_in(struct vm *vm)
 {
   if (!swapped.returned) {
-    swapped.page = page_allocate();
-    memcpy(direct(swapped.page), swapped.store, PAGE_SIZE);
+    swapped.page = load_page();
     *(uint64_t *)direct(swapped.page + PAGE_SIZE / 2) ^= 1;
     ept_map(vm, swapped.gpa, swapped.page);
     swapped.returned = true;
@@ -45,8 +67,7 @@ swap_in(struct vm *vm)
   }
   print("swap: the changed page was not accepted; returning the true one\n");
   page_release(ept_unmap(vm, swapped.gpa));
-  swapped.page = page_allocate();
-  memcpy(direct(swapped.page), swapped.store, PAGE_SIZE);
+  swapped.page = load_page();
   ept_map(vm, swapped.gpa, swapped.page);
   swapped.gpa = NOT_SWAPPED;
 }

@@ -30,6 +30,7 @@ struct vm {
 
 // vmx.c
 void vmx_enable(void);
+void vmx_disable(void);
 void vmcs_create(struct vm *vm, uint64_t rip, uint64_t rsp, uint64_t cr3);
 void vm_run(struct vm *vm);
 
@@ -58,3 +59,4 @@ void adversary_act(struct vm *vm);
 bool adversary_withdraw(void);
 bool adversary_consistent(const struct vm *vm);
 void adversary_look_at_registers(const struct vm *vm);
+void adversary_look_at_leftovers(struct vm *vm);

@@ -45,6 +45,14 @@ vmx_enable(void)
     panic("vmx: VMXON failed");
 }
 
+// Leaves VMX operation: no guest can run any more.
+void
+vmx_disable(void)
+{
+  if (!vmxoff())
+    panic("vmx: VMXOFF failed");
+}
+
 // The wanted controls with the bits that the processor forces; all wanted ones must be allowed (appendix A.3).
 static uint32_t
 controls(uint32_t msr, uint32_t wanted)
