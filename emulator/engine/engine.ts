@@ -1,13 +1,24 @@
 import { decode } from '../isa/decoder';
 import type { CodeSize, Instruction } from '../isa/instruction';
-import { State, TLB_ADDEND, TLB_CODE, TLB_ENTRIES, TLB_ENTRY_SIZE, TLB_EXECUTE } from '../memory/layout';
+import {
+  SHADOW,
+  SHADOW_ACCESS,
+  ShadowAccess,
+  Source,
+  State,
+  TLB_ADDEND,
+  TLB_CODE,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TLB_EXECUTE,
+} from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 import { CodeCache } from './code-cache';
 import { Handlers } from './handlers';
 import { type EngineControl, EngineExit, type EngineHost, type EngineStatistics } from './host';
 import { Modes } from './mode';
 import { NO_SKIP } from './interpreter';
-import { Field, Pseudo, ResolveKind } from './record';
+import { Field, Pseudo, RECORD_SIZE, ResolveKind } from './record';
 import { RecordWriter } from './record-writer';
 import { RunDecoder } from './run-decoder';
 import { Scratch, Stop } from './scratch';
@@ -19,6 +30,9 @@ const PAGE_MASK = 0xfff;
 const PAGE_SIZE = 0x1000;
 /** Interpreted instructions between two looks at where the time goes */
 const SAMPLE_INTERVAL = 20_000;
+/** Words */
+const SHADOW_REGISTERS_END = (SHADOW + State.GPR + 16 * 8) >>> 2;
+const SHADOW_FLAGS = (SHADOW + State.FLAGS_RESULT) >>> 2;
 
 /**
  * Executes instructions that are computation plus RAM, from decoded records; everything else it hands back to the
@@ -26,6 +40,7 @@ const SAMPLE_INTERVAL = 20_000;
  */
 export class Engine implements EngineControl {
   private readonly view: DataView;
+  private readonly words: Int32Array;
   private readonly cache: CodeCache;
   private readonly handlers: Handlers;
   private readonly decoder: RunDecoder;
@@ -40,6 +55,7 @@ export class Engine implements EngineControl {
   readonly statistics: EngineStatistics = {
     interpreted: 0,
     translated: 0,
+    tracked: 0,
     regionsCompiled: 0,
     regionsDropped: 0,
     recordsDecoded: 0,
@@ -52,6 +68,7 @@ export class Engine implements EngineControl {
     private host: EngineHost,
   ) {
     this.view = memory.view;
+    this.words = memory.i32;
     this.cache = new CodeCache(memory);
     this.modes = new Modes(memory);
     const { statistics } = this;
@@ -140,6 +157,106 @@ export class Engine implements EngineControl {
           break;
       }
     }
+  }
+
+  /**
+   * As `run`, with secrecy moved along, one instruction at a time; ends ('Budget') before the budget does when no register
+   * holds a secret any more. At least one instruction is tried.
+   */
+  runTracked(budget: number, skipBreakpoint: boolean): EngineExit {
+    const { view } = this;
+    this.current = undefined;
+    this.cache.recycle();
+    if (!this.cache.hasRoom) this.dropAll();
+    this.modes.update();
+    let skip: number = skipBreakpoint ? Stop.Breakpoint : NO_SKIP;
+    for (;;) {
+      const executed = this.track(budget, skip);
+      this.retire(executed);
+      this.statistics.tracked += executed;
+      const stoppedAt = view.getInt32(Scratch.RECORD, true);
+      if (stoppedAt !== 0) this.cache.storeRip(stoppedAt);
+      switch (this.stop) {
+        case Stop.Helper:
+          this.current = this.instructionOf(stoppedAt);
+          return EngineExit.Helper;
+        case Stop.Fault:
+          if (stoppedAt === 0) return executed === budget ? EngineExit.Budget : EngineExit.Fault;
+          this.classifyFault(stoppedAt);
+          return EngineExit.Fault;
+        case Stop.Breakpoint:
+          return EngineExit.Breakpoint;
+        case Stop.ArenaFull:
+          this.dropAll();
+          if (executed > 0) return EngineExit.Budget;
+          skip = NO_SKIP;
+          break;
+        default:
+          return EngineExit.Budget;
+      }
+    }
+  }
+
+  /** @returns the instructions executed; Scratch.STOP and RECORD say why and where it ended, as for the interpreter */
+  private track(budget: number, skip: number): number {
+    const { view, handlers } = this;
+    view.setInt32(State.FAULT, 0, true);
+    this.stop = Stop.Budget;
+    view.setInt32(Scratch.RECORD, 0, true);
+    let record = handlers.code.find(this.rip);
+    for (let executed = 0; ;) {
+      if (record === 0) return executed;
+      const handler = view.getInt32(record + Field.HANDLER, true);
+      switch (handler as Pseudo) {
+        case Pseudo.Exit: {
+          const stop = view.getInt32(record + Field.IMMEDIATE, true);
+          if (executed === 0 && stop === skip) {
+            record += RECORD_SIZE;
+            continue;
+          }
+          this.stop = stop;
+          view.setInt32(Scratch.RECORD, record, true);
+          return executed;
+        }
+        case Pseudo.RegionEntry:
+          record += RECORD_SIZE;
+          continue;
+        case Pseudo.NextPage:
+          record = handlers.code.find(view.getBigUint64(record + Field.IMMEDIATE, true));
+          continue;
+        case Pseudo.GoTo:
+          record = view.getInt32(record + Field.LINK, true);
+          continue;
+        case Pseudo.Resolve:
+          record = this.resolve(record);
+          continue;
+        default:
+      }
+      if (executed === budget || (executed > 0 && !this.holdsSecret)) {
+        view.setInt32(Scratch.RECORD, record, true);
+        return executed;
+      }
+      this.cache.storeRip(record);
+      view.setInt32(SHADOW_ACCESS + ShadowAccess.SOURCE + Source.ORIGIN, 0, true);
+      view.setInt32(SHADOW_ACCESS + ShadowAccess.SOURCE + Source.LABELS, 0, true);
+      const next = handlers.trackedHandler(handler)(record);
+      // The handler stored its record when the instruction was not executed.
+      if (next !== 0 || view.getInt32(Scratch.RECORD, true) === 0) executed++;
+      record = next;
+    }
+  }
+
+  /** Whether a register or flag of the running vCPU depends on a secret */
+  get holdsSecret(): boolean {
+    const { words } = this;
+    let any = (words[SHADOW_FLAGS] ?? 0) | (words[SHADOW_FLAGS + 1] ?? 0) | (words[SHADOW_FLAGS + 2] ?? 0);
+    for (let at = SHADOW >>> 2; at < SHADOW_REGISTERS_END; at++) any |= words[at] ?? 0;
+    return (any | (words[SHADOW_FLAGS + 3] ?? 0)) !== 0;
+  }
+
+  /** Secrecy tracking: what is loaded from an address that depends on a secret is secret. */
+  set tracksAddresses(value: boolean) {
+    this.handlers.tracksAddresses = value;
   }
 
   /** Runs translated code from State.RIP if its region can be entered; returns the instructions executed. */

@@ -1,6 +1,12 @@
 import type { MachineMemory } from '../memory/machine-memory';
 import { hotVariants } from './hot';
-import { generateHandler, generateInterpreter, type InterpreterExports, type InterpreterImports } from './interpreter';
+import {
+  generateHandler,
+  generateInterpreter,
+  generateTrackedHandler,
+  type InterpreterExports,
+  type InterpreterImports,
+} from './interpreter';
 import { Pseudo } from './record';
 import type { Variant } from './variant';
 
@@ -9,6 +15,10 @@ const TABLE_STEP = 256;
 /** Compiled code of the process, shared by all engines: the main module, and one module a handler. */
 let mainModule: WebAssembly.Module | undefined;
 const handlerModules = new Map<string, WebAssembly.Module>();
+const trackedModules = new Map<string, WebAssembly.Module>();
+
+/** Takes its record; returns the next, or 0 */
+type Handler = (record: number) => number;
 
 /** The interpreter's code in one machine, and the numbers of its handlers. */
 export class Handlers {
@@ -16,11 +26,19 @@ export class Handlers {
   private readonly numbers = new Map<string, number>();
   private readonly inline: number;
   private readonly imports: WebAssembly.ModuleImports;
+  /** By number, and by number those that track secrecy: made when they are first needed */
+  private readonly variants: Variant[] = [];
+  private readonly tracked: Handler[] = [];
+  /** Secrecy tracking: what is loaded from an address that depends on a secret is secret. */
+  tracksAddresses = false;
   readonly code: InterpreterExports;
 
   constructor(memory: MachineMemory, imports: InterpreterImports) {
     const hot = hotVariants();
-    hot.forEach((variant, index) => this.numbers.set(variant.key, Pseudo.Count + index));
+    hot.forEach((variant, index) => {
+      this.numbers.set(variant.key, Pseudo.Count + index);
+      this.variants[Pseudo.Count + index] = variant;
+    });
     this.inline = Pseudo.Count + hot.length;
     mainModule ??= new WebAssembly.Module(generateInterpreter(hot));
     const environment = { memory: memory.wasm, table: this.table, ...imports };
@@ -44,6 +62,24 @@ export class Handlers {
     const instance = new WebAssembly.Instance(module, { env: this.imports });
     this.table.set(element, instance.exports['handler']);
     this.numbers.set(variant.key, number);
+    this.variants[number] = variant;
     return number;
+  }
+
+  /** The handler with this number that moves secrecy along. */
+  trackedHandler(number: number): Handler {
+    return this.tracked[number] ?? (this.tracked[number] = this.makeTracked(number));
+  }
+
+  private makeTracked(number: number): Handler {
+    const variant = this.variants[number];
+    if (!variant) throw new Error(`there is no handler ${number}`);
+    const key = `${variant.key}${this.tracksAddresses ? '.addresses' : ''}`;
+    let module = trackedModules.get(key);
+    if (!module) {
+      module = new WebAssembly.Module(generateTrackedHandler(variant, this.tracksAddresses));
+      trackedModules.set(key, module);
+    }
+    return new WebAssembly.Instance(module, { env: this.imports }).exports['handler'] as unknown as Handler;
   }
 }

@@ -53,6 +53,12 @@ export interface EngineControl {
    * `skipBreakpoint`: do not report a breakpoint on the very first instruction.
    */
   run(budget: number, skipBreakpoint: boolean): EngineExit;
+  /**
+   * As `run`, with secrecy moved along (SHADOW in memory/layout.ts): at least one instruction, and then as many as there is
+   * a register that depends on a secret.
+   */
+  runTracked(budget: number, skipBreakpoint: boolean): EngineExit;
+  readonly holdsSecret: boolean;
   /** CR0, EFER, CS, SS or RFLAGS.VM changed: decode mode and addressing mode are taken from State again. */
   modeChanged(): void;
   /** Cached linear-to-code lookups are stale (TLB bank switched or flushed). Decoded pages stay. */
@@ -79,6 +85,8 @@ export interface EngineControl {
 export interface EngineStatistics {
   interpreted: number;
   translated: number;
+  /** Executed with secrecy moved along */
+  tracked: number;
   regionsCompiled: number;
   regionsDropped: number;
   recordsDecoded: number;

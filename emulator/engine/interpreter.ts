@@ -7,6 +7,8 @@ import { InterpreterContext } from './interpreter-context';
 import { Field, Pseudo, RECORD_SIZE } from './record';
 import type { HandlerFrame } from './record-context';
 import { Scratch, Stop } from './scratch';
+import { ShadowBuilder } from './secrecy/shadow-builder';
+import { ShadowContext } from './secrecy/shadow-context';
 import type { Variant } from './variant';
 
 /**
@@ -260,7 +262,19 @@ const HANDLER_IMPORTS = [
 /** A module with one handler, exported as `handler`: takes its record, returns the next or 0. */
 export function generateHandler(variant: Variant): Uint8Array<ArrayBuffer> {
   const f = new FunctionBuilder([I32]);
-  const frame: HandlerFrame = {
+  new InterpreterContext(handlerFrame(f), variant).emit();
+  return encodeHandler(f);
+}
+
+/** The same that moves secrecy along; `addresses`: what is loaded from an address that depends on a secret is secret. */
+export function generateTrackedHandler(variant: Variant, addresses: boolean): Uint8Array<ArrayBuffer> {
+  const f = new ShadowBuilder([I32]);
+  new ShadowContext(handlerFrame(f), variant, addresses).emit();
+  return encodeHandler(f);
+}
+
+function handlerFrame<Builder extends FunctionBuilder>(f: Builder): HandlerFrame & { readonly f: Builder } {
+  return {
     f,
     record: RECORD,
     slowLoad: 0,
@@ -274,7 +288,9 @@ export function generateHandler(variant: Variant): Uint8Array<ArrayBuffer> {
     },
     leaveAfter: () => f.return(i32(0)),
   };
-  new InterpreterContext(frame, variant).emit();
+}
+
+function encodeHandler(f: FunctionBuilder): Uint8Array<ArrayBuffer> {
   f.code.byte(Op.unreachable);
   return encodeModule({
     types: TYPES,

@@ -13,7 +13,7 @@ const STACK_FAULT = 12;
 /** The part of a handler's context that accesses memory: address calculation, segmentation, the inline TLB. */
 export abstract class MemoryContext extends RecordContext {
   private displacement: Value | undefined;
-  private operandAddress: Value | undefined;
+  protected operandAddress: Value | undefined;
   /** Wasm address of the operand that is being modified, 0 when it must go by the slow path */
   private hostAddress: Value | undefined;
 
@@ -60,9 +60,9 @@ export abstract class MemoryContext extends RecordContext {
     let address: Value;
     if (absolute) address = this.field64(Field.IMMEDIATE);
     else {
-      address = f.add(f.load64(this.field16(Field.BASE)), f.signExtend(this.field32(Field.DISPLACEMENT)));
+      address = f.add(this.addressRegister(Field.BASE), f.signExtend(this.field32(Field.DISPLACEMENT)));
       if (this.variant.memory !== 'base') {
-        const index = f.load64(this.field16(Field.INDEX));
+        const index = this.addressRegister(Field.INDEX);
         address = f.add(address, f.shl(index, f.zeroExtend(this.field8(Field.SCALE))));
       }
     }
@@ -70,7 +70,12 @@ export abstract class MemoryContext extends RecordContext {
     return this.wrapOffset(address, this.addressSize);
   }
 
-  private operandLinear(width: Width, forWrite: boolean): Value {
+  /** The base or index register of the memory operand; i64 */
+  protected addressRegister(field: number): Value {
+    return this.f.load64(this.field16(field));
+  }
+
+  protected operandLinear(width: Width, forWrite: boolean): Value {
     const plain = this.variant.memory === 'base' || this.variant.memory === 'index';
     const offset = this.effectiveAddress();
     this.operandAddress ??= this.f.copy(plain ? offset : this.linear(SegmentUse.Operand, offset, width, forWrite));
@@ -131,7 +136,7 @@ export abstract class MemoryContext extends RecordContext {
     };
   }
 
-  private loadLinear(address: Value, width: Width): Value {
+  protected loadLinear(address: Value, width: Width): Value {
     const { f } = this;
     const type = typeOf(width);
     const linear = f.let(address);
@@ -144,7 +149,7 @@ export abstract class MemoryContext extends RecordContext {
     return f.pop(type);
   }
 
-  private loadForWrite(address: Value, width: Width): { value: Value; host: Value } {
+  protected loadForWrite(address: Value, width: Width): { value: Value; host: Value } {
     const { f } = this;
     const type = typeOf(width);
     const linear = f.let(address);
@@ -161,14 +166,14 @@ export abstract class MemoryContext extends RecordContext {
   }
 
   /** Leaves the loaded value on the stack. */
-  private callSlowLoad(linear: Value, width: Width, forWrite: boolean, type: ValueType): void {
+  protected callSlowLoad(linear: Value, width: Width, forWrite: boolean, type: ValueType): void {
     const { f } = this;
     f.call(this.frame.slowLoad, linear, i32(width / 8), i32(forWrite ? 1 : 0));
     if (type === I32) f.code.byte(Op.i32Wrap);
     this.leaveOnFault();
   }
 
-  private storeLinear(address: Value, width: Width, value: Value): void {
+  protected storeLinear(address: Value, width: Width, value: Value): void {
     const { f } = this;
     const linear = f.let(address);
     const bound = f.let(value);
@@ -181,7 +186,7 @@ export abstract class MemoryContext extends RecordContext {
     f.end();
   }
 
-  private storeHost(host: Value, width: Width, value: Value): void {
+  protected storeHost(host: Value, width: Width, value: Value): void {
     const { f } = this;
     const bound = f.let(value);
     f.if(host);
@@ -193,7 +198,7 @@ export abstract class MemoryContext extends RecordContext {
     f.end();
   }
 
-  private leaveOnFault(): void {
+  protected leaveOnFault(): void {
     const { f } = this;
     f.if(f.load32(i32(State.FAULT)));
     f.store32(i32(Scratch.STOP), i32(Stop.Fault));

@@ -41,6 +41,24 @@ export const VMCS_FIELD_TABLE = 0xb0000;
 export const VMCS_FIELD_ENCODINGS = 0x8000;
 /** Bits of an entry: byte offset in the region; all 64 bits are accessed; only 16 bits are written */
 export const VmcsAccess = { OFFSET: 0xfff, WIDE: 0x1000, NARROW: 0x2000 } as const;
+/**
+ * Secrecy tracking (engine/secrecy/). SHADOW mirrors the state block of the running vCPU: a set bit is a bit of a register
+ * or flag that depends on a secret. SHADOW_SOURCES has for each 8 bytes of the block what they come from, while they are
+ * secret: `Source`. Both have room for all that records may name as a register: up to the engine's scratch. SHADOW_ACCESS: words that generated code and the tracker hand each other, `ShadowAccess`.
+ */
+export const SHADOW = 0xc0000;
+export const SHADOW_SOURCES = 0xd0000;
+export const SHADOW_ACCESS = 0xe0000;
+/** i32 each: where it was last, in the tracker's numbering; whose it is, a bit for each owner */
+export const Source = { ORIGIN: 0, LABELS: 4 } as const;
+export const ShadowAccess = {
+  /** i64: secret bits of the value that was loaded; set by who serves the load */
+  LOADED: 0,
+  /** i64: secret bits of the value that is stored */
+  STORED: 8,
+  /** Source of what the running instruction has read so far */
+  SOURCE: 16,
+} as const;
 export const CODE_BASE = 0x100000;
 /** Maps from code offset to region entry, for indirect jumps inside a translated region: the top of the engine's part. */
 export const ENTRY_MAPS = 0x3000000;

@@ -24,7 +24,7 @@ export class ScriptedEngine implements EngineControl {
   translatorEnabled = false;
   hotThreshold = 0;
   readonly statistics = {
-    interpreted: 0, translated: 0, regionsCompiled: 0, regionsDropped: 0, recordsDecoded: 0, slowLoads: 0, slowStores: 0,
+    interpreted: 0, translated: 0, tracked: 0, regionsCompiled: 0, regionsDropped: 0, recordsDecoded: 0, slowLoads: 0, slowStores: 0,
   }; // prettier-ignore
 
   attach(): void {}
@@ -47,6 +47,12 @@ export class ScriptedEngine implements EngineControl {
       state.set64(State.RETIRED, state.get64(State.RETIRED) + 1n);
     }
     return EngineExit.Budget;
+  }
+
+  readonly holdsSecret = false;
+
+  runTracked(budget: number): EngineExit {
+    return this.run(budget);
   }
 
   modeChanged(): void {}

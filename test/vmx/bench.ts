@@ -52,6 +52,8 @@ const noEngine = (): EngineControl => ({
   instruction: instruction('NOP', 'nop'),
   attach: () => undefined,
   run: () => EngineExit.Budget,
+  runTracked: () => EngineExit.Budget,
+  holdsSecret: false,
   modeChanged: () => undefined,
   translationChanged: () => undefined,
   codeChanged: () => undefined,
@@ -64,6 +66,7 @@ const noEngine = (): EngineControl => ({
   statistics: {
     interpreted: 0,
     translated: 0,
+    tracked: 0,
     regionsCompiled: 0,
     regionsDropped: 0,
     recordsDecoded: 0,
