@@ -8,11 +8,29 @@ export interface Device {
   restore(from: StateReader): void;
 }
 
+/** State that is kept as an object which never changes, and shares with others what they have in common */
+export interface SharedState {
+  /** What it takes of its own */
+  readonly bytes: number;
+}
+
 /** Collects little-endian values. */
 export class StateWriter {
   private bytes = new Uint8Array(256);
   private view = new DataView(this.bytes.buffer);
   private length = 0;
+
+  /**
+   * @param sharing where objects go that stay in memory with the bytes, for a snapshot that does not leave this process;
+   * absent: the bytes are all
+   */
+  constructor(private readonly sharing?: SharedState[]) {}
+
+  /** True: the object itself is kept, and nothing else of it need be written. It must never change. */
+  shares(state: () => SharedState): boolean {
+    this.sharing?.push(state());
+    return this.sharing !== undefined;
+  }
 
   u8(value: number): void {
     const at = this.reserve(1);
@@ -64,8 +82,19 @@ export class StateReader {
   private readonly view: DataView;
   private at = 0;
 
-  constructor(private readonly bytes: Uint8Array) {
+  private nextShared = 0;
+
+  /** @param sharing what the writer was given, when it was */
+  constructor(
+    private readonly bytes: Uint8Array,
+    private readonly sharing?: readonly SharedState[],
+  ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** The object that the writer kept at this place, or undefined when everything is in the bytes */
+  shared(): SharedState | undefined {
+    return this.sharing?.[this.nextShared++];
   }
 
   u8(): number {

@@ -1,5 +1,6 @@
 import { TLB_AREA, TLB_AREA_SIZE, TlbArea } from './layout';
 import type { MachineMemory } from './machine-memory';
+import type { EntryTable } from './sparse-entries';
 
 const ENTRIES = 1024;
 /** Guest-physical page number, EPT root, host-physical page number, flags */
@@ -69,8 +70,8 @@ export class GuestPhysicalCache {
     this.words.fill(0, this.base, this.base + ENTRIES * WORDS);
   }
 
-  /** All entries, for a snapshot */
-  get contents(): Int32Array {
-    return this.words.subarray(this.base, this.base + ENTRIES * WORDS);
+  /** Where the entries lie, for a snapshot */
+  get entries(): EntryTable {
+    return { first: this.base, count: ENTRIES, size: WORDS, flags: FLAGS, valid: MappingFlag.VALID };
   }
 }

@@ -2,6 +2,7 @@ import { TLB_AREA, TLB_AREA_SIZE, TlbArea } from './layout';
 import type { MachineMemory } from './machine-memory';
 import type { PagingContext } from './paging-context';
 import type { PagingLevel } from './paging-format';
+import type { EntryTable } from './sparse-entries';
 
 const LEVELS = 4;
 const ENTRIES = 64;
@@ -119,9 +120,9 @@ export class StructureCache {
     this.words.fill(0, this.base, this.base + SIZE);
   }
 
-  /** All entries, for a snapshot */
-  get contents(): Int32Array {
-    return this.words.subarray(this.base, this.base + SIZE);
+  /** Where the entries lie, for a snapshot */
+  get entries(): EntryTable {
+    return { first: this.base, count: LEVELS * ENTRIES, size: WORDS, flags: RIGHTS, valid: VALID };
   }
 }
 

@@ -56,7 +56,7 @@ export const TAG_WORDS = 8;
 const MODE = 1;
 export const ROOT = 2;
 const KINDS = 3;
-const FILLED = 4;
+export const FILLED = 4;
 const IN_USE = 0x40000000;
 export const NEXT = TLB_BANK_COUNT * TAG_WORDS;
 
@@ -204,6 +204,19 @@ export class TlbBanks {
     const permissions = (words[entry] ?? 0) & PERMISSIONS & (writable ? PERMISSIONS : ~Permission.WRITE);
     const ramPage = (words[entry + 3] ?? 0) >>> 0;
     this.setTags(bankAddress + index * TLB_ENTRY_SIZE, low & PAGE_NUMBER, high, ramPage, permissions);
+  }
+
+  /** Gives back the tags for fetches of all mappings of a bank that has no tags. */
+  protected tagFetches(bank: number): void {
+    const { words } = this;
+    for (let index = 0; index < TLB_ENTRIES; index++) {
+      const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
+      const first = words[entry] ?? 0;
+      if ((first & VALID) === 0 || (first & Permission.EXECUTE) === 0) continue;
+      const at = this.address(bank) + index * TLB_ENTRY_SIZE;
+      const ramPage = (words[entry + 3] ?? 0) >>> 0;
+      this.setTags(at, first & PAGE_NUMBER, words[entry + 1] ?? 0, ramPage, Permission.EXECUTE);
+    }
   }
 
   /** Of a mapping that `find` found: its permissions, and the guest-physical page number */

@@ -2,8 +2,9 @@ import { FlushScope } from './flush-scope';
 import { GuestPhysicalCache } from './guest-physical-cache';
 import { TLB_BANK_COUNT, TLB_ENTRIES } from './layout';
 import type { MachineMemory } from './machine-memory';
+import { SparseReader, SparseWriter, type EntryTable } from './sparse-entries';
 import { StructureCache } from './structure-cache';
-import { Dropped, ENTRY_WORDS, NEXT, ROOT, TAG_WORDS, TlbBanks, VALID } from './tlb-banks';
+import { Dropped, ENTRY_WORDS, FILLED, NEXT, ROOT, TAG_WORDS, TlbBanks, VALID } from './tlb-banks';
 
 export { Permission, TagMode } from './tlb-banks';
 
@@ -105,31 +106,37 @@ export class Tlb extends TlbBanks {
   /** The mappings, for a snapshot: a `restore` of it, later, makes every access hit or miss as it would have now. */
   save(): Int32Array {
     const { words, tags } = this;
-    const saved: number[] = Array.from(words.subarray(tags, tags + NEXT + 1));
-    for (const { contents } of [this.guestPhysical, this.structures]) for (const word of contents) saved.push(word);
-    for (let at = 0; at < TLB_BANK_COUNT * TLB_ENTRIES; at++) {
-      const entry = this.entries + at * ENTRY_WORDS;
-      if (((words[entry] ?? 0) & VALID) === 0) continue;
-      saved.push(at);
-      for (let i = 0; i < ENTRY_WORDS; i++) saved.push(words[entry + i] ?? 0);
-    }
-    return Int32Array.from(saved);
+    const out = new SparseWriter(words);
+    for (let i = 0; i <= NEXT; i++) out.put(words[tags + i] ?? 0);
+    for (const { entries } of [this.guestPhysical, this.structures]) out.entries(entries);
+    // A bank into which nothing was filled since it was empty has no entry.
+    for (let bank = 0; bank < TLB_BANK_COUNT; bank++)
+      if ((words[tags + bank * TAG_WORDS + FILLED] ?? 0) !== 0) out.entries(this.entriesOf(bank));
+    return out.finish();
   }
 
+  /**
+   * Tags for loads and stores come back with the first use: only then is it known which pages hold decoded code. Those
+   * for fetches come back at once, so that translated code can go on where it was.
+   */
   restore(saved: Int32Array): void {
     const { words, tags } = this;
     this.withdrawBanks();
     words.fill(0, this.entries, this.entries + TLB_BANK_COUNT * TLB_ENTRIES * ENTRY_WORDS);
     words.set(saved.subarray(0, NEXT + 1), tags);
-    let from = NEXT + 1;
-    for (const { contents } of [this.guestPhysical, this.structures]) {
-      contents.set(saved.subarray(from, from + contents.length));
-      from += contents.length;
+    const from = new SparseReader(words, saved, NEXT + 1);
+    for (const { entries } of [this.guestPhysical, this.structures]) from.entries(entries);
+    for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
+      if ((words[tags + bank * TAG_WORDS + FILLED] ?? 0) === 0) continue;
+      from.entries(this.entriesOf(bank));
+      this.tagFetches(bank);
     }
-    // Tags come back with the first use: only then is it known which pages hold decoded code.
-    for (; from < saved.length; from += 1 + ENTRY_WORDS)
-      words.set(saved.subarray(from + 1, from + 1 + ENTRY_WORDS), this.entries + (saved[from] ?? 0) * ENTRY_WORDS);
     this.onFlush?.(FlushScope.All, 0, 0);
+  }
+
+  private entriesOf(bank: number): EntryTable {
+    const first = this.entries + bank * TLB_ENTRIES * ENTRY_WORDS;
+    return { first, count: TLB_ENTRIES, size: ENTRY_WORDS, flags: 0, valid: VALID };
   }
 }
 

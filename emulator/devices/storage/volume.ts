@@ -1,8 +1,8 @@
 import type { Device, StateReader, StateWriter } from '../device';
 import type { BlockSource } from './block-source';
+import { BLOCK, EMPTY, Overlay, type KeptOverlay } from './overlay';
 
 export const SECTOR = 512;
-const BLOCK = 4096;
 
 /**
  * The contents of a disk: the image, and over it the blocks that the machine has written. They stay in memory unless
@@ -11,7 +11,7 @@ const BLOCK = 4096;
  */
 export class Volume implements Device {
   readonly sectors: number;
-  private overlay = new Map<number, Uint8Array>();
+  private readonly overlay = new Overlay();
   /** Writing through: what the image held before the first write to a block */
   private readonly originals = new Map<number, Uint8Array>();
 
@@ -36,12 +36,11 @@ export class Volume implements Device {
   write(sector: number, bytes: Uint8Array): boolean {
     if (this.readOnly) return false;
     return this.eachBlock(sector * SECTOR, bytes.length, (block, at, offset, length) => {
-      let kept = this.overlay.get(block);
-      if (!kept) {
-        kept = this.original(block).slice();
-        if (this.through) this.originals.set(block, kept.slice());
-        this.overlay.set(block, kept);
-      }
+      const kept = this.overlay.change(block, () => {
+        const original = this.original(block);
+        if (this.through) this.originals.set(block, original.slice());
+        return original;
+      });
       kept.set(bytes.subarray(offset, offset + length), at);
       if (this.through) this.writeSource(block, kept);
     });
@@ -57,23 +56,26 @@ export class Volume implements Device {
   }
 
   save(out: StateWriter): void {
+    if (out.shares(() => this.overlay.keep())) return;
     out.u32(this.overlay.size);
-    for (const block of [...this.overlay.keys()].sort((a, b) => a - b)) {
+    for (const block of this.overlay.blocks()) {
       out.f64(block);
       out.blob(this.overlay.get(block) ?? new Uint8Array(BLOCK));
     }
   }
 
   restore(from: StateReader): void {
-    const before = this.overlay;
-    this.overlay = new Map();
-    for (let count = from.u32(); count > 0; count--) {
+    const before = this.overlay.blocks();
+    const kept = from.shared() as KeptOverlay | undefined;
+    this.overlay.takeBack(kept ?? EMPTY);
+    for (let count = kept ? 0 : from.u32(); count > 0; count--) {
       const block = from.f64();
-      this.overlay.set(block, from.blob());
+      const bytes = from.blob();
+      this.overlay.change(block, () => bytes).set(bytes);
     }
     if (!this.through) return;
     try {
-      for (const block of new Set([...before.keys(), ...this.overlay.keys()])) {
+      for (const block of new Set([...before, ...this.overlay.blocks()])) {
         if (!this.originals.has(block)) this.originals.set(block, this.fromSource(block));
         this.writeSource(block, this.overlay.get(block) ?? this.original(block));
       }
