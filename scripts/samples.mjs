@@ -28,15 +28,19 @@ export function sampleFolders(root = SAMPLES) {
     .sort();
 }
 
+/** The images of a sample folder, as its images.json has them. */
+export const imagesOf = (folder) => JSON.parse(readFileSync(path.join(folder, IMAGES), 'utf8'));
+
 /**
- * Builds every image of one sample folder and returns their paths. Nothing is replaced unless all of them build.
- * Source names in the debug information are relative to the sample folder, whose own name is mapped to '.'.
+ * Builds the images of one sample folder, all or those that `only` names, and returns their paths. Nothing is replaced
+ * unless all of them build. Source names in the debug information are relative to the sample folder, whose own name is
+ * mapped to '.'.
  */
-export function buildSample(folder, tool) {
-  const images = JSON.parse(readFileSync(path.join(folder, IMAGES), 'utf8'));
+export function buildSample(folder, tool, only = Object.keys(imagesOf(folder))) {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'undervisor-samples-'));
   try {
-    const built = Object.entries(images).map(([name, image]) => buildImage(folder, name, image, tool, scratch));
+    const images = imagesOf(folder);
+    const built = only.map((name) => buildImage(folder, name, images[name], tool, scratch));
     const out = path.join(folder, 'build');
     mkdirSync(out, { recursive: true });
     return built.map((elf) => {

@@ -61,15 +61,17 @@ adversary_withdraw(void)
 
 // Interrupted between two instructions: nothing of the registers may show.
 void
-adversary_look_at_registers(const struct vm *vm)
+adversary_look_at_registers(struct vm *vm)
 {
   static bool looked;
   uint64_t seen = vmread(GUEST_RIP) | vmread(GUEST_RSP) | vmread(GUEST_CR3);
   for (unsigned i = 0; i < 16; i++)
     seen |= vm->registers.number[i];
-  if (!looked)
-    attack_ended("registers of an interrupted guest", seen == 0);
+  if (looked)
+    return;
   looked = true;
+  attack_ended("registers of an interrupted guest", seen == 0);
+  attack_interrupted(vm);
 }
 
 // The guest is no more: of its memory nothing may be left.

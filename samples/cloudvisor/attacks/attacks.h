@@ -6,6 +6,7 @@ void attack_ended(const char *name, bool defeated);
 uint64_t secret_gpa(const struct vm *vm, unsigned page);
 
 // entries.c
+void attack_interrupted(struct vm *vm);
 void attack_contexts(struct vm *vm);
 void attack_controls(struct vm *vm);
 void attack_second_vcpu(struct vm *vm);

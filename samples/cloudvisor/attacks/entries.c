@@ -34,6 +34,13 @@ attack_field(struct vm *vm, const char *name, enum vmcs_field field, uint64_t fl
   vmwrite(field, before);
 }
 
+// Between two instructions there is nothing that the VMM would have to complete.
+void
+attack_interrupted(struct vm *vm)
+{
+  attack_field(vm, "changed RIP of an interrupted guest", GUEST_RIP, 8);
+}
+
 void
 attack_contexts(struct vm *vm)
 {
@@ -43,6 +50,7 @@ attack_contexts(struct vm *vm)
   attack_field(vm, "changed CR0", GUEST_CR0, CR0_WP);
   attack_field(vm, "changed CR3", GUEST_CR3, 0x1000);
   attack_field(vm, "changed IDTR", GUEST_IDTR_BASE, 0x1000);
+  attack_field(vm, "changed EFER", GUEST_EFER, EFER_SCE);
   attack_field(vm, "changed CS rights", GUEST_CS_RIGHTS, 1u << 13);
   vm->registers.rbp ^= 8;
   attack_ended("changed RBP", refused(vm));

@@ -24,6 +24,7 @@
 #define RFLAGS_IF (1ul << 9)
 #define RFLAGS_OF (1ul << 11)
 
+#define EFER_SCE (1ul << 0)
 #define EFER_LME (1ul << 8)
 #define EFER_LMA (1ul << 10)
 

@@ -10,13 +10,14 @@
 
 #define MAX_VMS 8
 #define MAX_VCPUS 8
+#define KEY_SIZE 16
 
 struct vm {
   unsigned id;          // owner number of its pages, from 1 on; 0: this entry is free
   uint64_t vmm_root;    // EPT-vm as the VMM wrote it
   uint64_t shadow_root; // EPT-vm as the processor uses it
   struct vcpu *vcpu;    // its only one: a second could be started anywhere in the guest
-  uint8_t key[16];      // of its pages while the VMM has them
+  uint8_t *key;         // of its pages while the VMM has them: KEY_SIZE bytes
 };
 
 // What one exit shows to the VMM and takes back from it (disclosure.c). Registers as bit masks by number.

@@ -16,6 +16,7 @@
 
 static struct vm vms[MAX_VMS];
 static struct vcpu vcpus[MAX_VCPUS];
+static uint8_t keys[MAX_VMS][KEY_SIZE]; // by themselves: what must never leave has a name
 
 // The VM whose EPT-vm begins at this page. It is made when there is none; NULL when the table is full.
 struct vm *
@@ -34,7 +35,8 @@ vm_of_root(uint64_t vmm_root)
   free->vmm_root = vmm_root;
   if (free->shadow_root == 0)
     free->shadow_root = monitor_page();
-  random_bytes(free->key, sizeof(free->key));
+  free->key = keys[free - vms];
+  random_bytes(free->key, KEY_SIZE);
   PROBE1(vm_created, free->id);
   return free;
 }
@@ -98,6 +100,6 @@ vms_destroy(void)
     vm_scrub(&vms[i]);
     vms[i].id = 0;
     vms[i].vcpu = NULL;
-    memset(vms[i].key, 0, sizeof(vms[i].key));
+    memset(vms[i].key, 0, KEY_SIZE);
   }
 }

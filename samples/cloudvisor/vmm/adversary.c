@@ -108,7 +108,7 @@ adversary_withdraw(void)
 
 // What a forced exit tells about the guest. Once is enough.
 void
-adversary_look_at_registers(const struct vm *vm)
+adversary_look_at_registers(struct vm *vm)
 {
   static bool looked;
   if (looked)

@@ -58,5 +58,5 @@ bool pager_change_accepted(void);
 void adversary_act(struct vm *vm);
 bool adversary_withdraw(void);
 bool adversary_consistent(const struct vm *vm);
-void adversary_look_at_registers(const struct vm *vm);
+void adversary_look_at_registers(struct vm *vm);
 void adversary_look_at_leftovers(struct vm *vm);
