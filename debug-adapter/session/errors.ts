@@ -26,5 +26,6 @@ export const isRunning = (command: string): RequestError =>
   new RequestError(2003, `"${command}" needs a stopped machine: pause first`, false);
 export const badArguments = (command: string, what: string): RequestError =>
   new RequestError(2004, `"${command}": ${what}`, false);
+export const cancelled = (): RequestError => new RequestError(2005, 'cancelled', false);
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

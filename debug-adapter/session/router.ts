@@ -1,5 +1,5 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { badArguments, messageOf, RequestError, unknownRequest } from './errors';
+import { badArguments, cancelled, messageOf, RequestError, unknownRequest } from './errors';
 
 type Kind = 'string' | 'number' | 'boolean' | 'object' | 'array';
 /** Arguments that are checked before the handler sees them; '?' = may be absent. */
@@ -7,22 +7,33 @@ export type Shape = Readonly<Record<string, Kind | `${Kind}?`>>;
 
 export interface Reply {
   readonly command: string;
-  /** Runs after the response is on its way: events that the client must not see before it */
-  after(task: () => void): void;
+  /** Sequence number of the request, by which the client may cancel it */
+  readonly seq: number;
+  /**
+   * Runs after the response is on its way: events that the client must not see before it. What lasts (a promise) keeps
+   * the requests behind it waiting.
+   */
+  after(task: () => unknown): void;
 }
 
 export interface Route {
   readonly shape: Shape;
   readonly handle: (args: never, reply: Reply) => unknown;
+  /** Answered at once while a task moves the machine: what may end that task */
+  readonly urgent?: boolean;
 }
 
 export const route = <A>(shape: Shape, handle: (args: A, reply: Reply) => unknown): Route => ({ shape, handle });
+
+/** The same, answered also while a task moves the machine. */
+export const urgent = (row: Route): Route => ({ ...row, urgent: true });
 
 export type Send = (message: DebugProtocol.ProtocolMessage) => void;
 
 /**
  * Takes requests in their order, one at a time, and answers each exactly once. Whatever a handler throws becomes an
- * error response; a message that is no request is answered where it can be and never ends the session.
+ * error response; a message that is no request is answered where it can be and never ends the session. While a task
+ * moves the machine through its history, urgent requests overtake the others, which wait for its end.
  */
 export class Router {
   private sequence = 1;
@@ -33,12 +44,19 @@ export class Router {
   constructor(
     private readonly routes: Readonly<Record<string, Route>>,
     private readonly sendMessage: Send,
+    /** Whether a task is under way */
+    private readonly lasting: () => boolean = () => false,
   ) {}
 
   receive(message: unknown): void {
     const problem = problemOf(message);
     if (problem === undefined) {
-      this.queue.push(message as DebugProtocol.Request);
+      const request = message as DebugProtocol.Request;
+      if (this.busy && this.routeOf(request.command)?.urgent && this.lasting()) {
+        void this.answer(request);
+        return;
+      }
+      this.queue.push(request);
       if (!this.busy) void this.drain();
     } else if (problem !== '') {
       this.malformed(problem, message);
@@ -59,6 +77,14 @@ export class Router {
     this.send({ type: 'event', event, ...(body === undefined ? {} : { body }) });
   }
 
+  /** Takes a request that waits out of the queue, and answers that it was cancelled. False: it does not wait. */
+  withdraw(seq: number): boolean {
+    const index = this.queue.findIndex((request) => request.seq === seq);
+    const [request] = index < 0 ? [] : this.queue.splice(index, 1);
+    if (request) this.respond(request, cancelled());
+    return request !== undefined;
+  }
+
   /** Nothing is sent any more. */
   close(): void {
     this.closed = true;
@@ -71,21 +97,29 @@ export class Router {
     this.busy = false;
   }
 
+  private routeOf(command: string): Route | undefined {
+    return Object.hasOwn(this.routes, command) ? this.routes[command] : undefined;
+  }
+
   private async answer(request: DebugProtocol.Request): Promise<void> {
-    const after: (() => void)[] = [];
+    const after: (() => unknown)[] = [];
     try {
-      const found = Object.hasOwn(this.routes, request.command) ? this.routes[request.command] : undefined;
+      const found = this.routeOf(request.command);
       if (!found) throw unknownRequest(request.command);
       const args = checked(request.command, request.arguments, found.shape);
       const body = await (found.handle as (args: unknown, reply: Reply) => unknown)(args, {
         command: request.command,
+        seq: request.seq,
         after: (task) => void after.push(task),
       });
       this.respond(request, undefined, body);
     } catch (error) {
       this.respond(request, error);
     }
-    for (const task of after) task();
+    for (const task of after) {
+      const lasts = task();
+      if (lasts instanceof Promise) await lasts;
+    }
   }
 
   private respond(request: DebugProtocol.Request, error: unknown, body?: unknown): void {
