@@ -6,6 +6,7 @@ import { InterruptionType } from '../arch/interruption';
 import { AccessRights } from '../arch/segments';
 import { EngineExit, type EngineControl, type EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
+import { Actor } from '../memory/actor';
 import { Segment, State } from '../memory/layout';
 import { describeFlush } from '../memory/flush-scope';
 import type { PhysicalMemory } from '../memory/physical';
@@ -323,18 +324,23 @@ export class Cpu implements Processor {
   run(budget: number, skipBreakpoint = false): CpuRunResult {
     this.stopping = false;
     const end = this.retired + budget;
+    const { memory } = this.physical;
     let skip = skipBreakpoint;
     let events = 0;
     try {
       for (;;) {
         if (this.ended) return this.ended;
+        memory.accessWatch?.settle?.();
         if (this.stopping) return REQUESTED;
         const { retired } = this;
         const clock = retired + this.number(State.CLOCK_IDLE);
         const left = Math.min(end - retired, this.turnEnd - clock);
         if (left <= 0 || events > budget) return BUDGET;
-        this.interrupts.advance(clock);
-        if (handleBoundary(this, clock)) {
+        this.advanceTime(clock);
+        memory.actor = Actor.Delivery;
+        const handled = handleBoundary(this, clock);
+        memory.actor = Actor.Instruction;
+        if (handled) {
           skip = false;
           events++;
           continue;
@@ -363,6 +369,14 @@ export class Cpu implements Processor {
       }
       throw error;
     }
+  }
+
+  /** What devices do by themselves at a time belongs to the step that led to it. */
+  private advanceTime(clock: number): void {
+    const { accessWatch } = this.physical.memory;
+    if (accessWatch) accessWatch.stepOver = true;
+    this.interrupts.advance(clock);
+    if (accessWatch) accessWatch.stepOver = false;
   }
 
   deliverDebugTrap(bits: bigint): void {
@@ -419,7 +433,11 @@ export class Cpu implements Processor {
     const mark = (state.get32(State.RETIRED) + 1) >>> 0;
     if (state.get32(State.DELIVERED_AT) === mark) state.set64(State.CLOCK_IDLE, state.get64(State.CLOCK_IDLE) + 1n);
     else state.set32(State.DELIVERED_AT, mark);
+    const { memory } = this.physical;
+    const { actor } = memory;
+    memory.actor = Actor.Delivery;
     const history = deliverChain(this, event, this.faultObject, injected);
+    memory.actor = actor;
     if (history) this.shutDown(history);
   }
 

@@ -50,7 +50,7 @@ export class Execution {
     if (alone) startInstruction(cpu, start);
     else startPlainInstruction(start, nonRoot);
     const before = alone ? cpu.retired : -1;
-    const exit = engine.run(slice, skipBreakpoint);
+    const exit = this.run(slice, skipBreakpoint);
     switch (exit) {
       case EngineExit.Budget:
         if (before >= 0 && cpu.retired !== before) finishInstruction(cpu, start, false, false);
@@ -66,6 +66,17 @@ export class Execution {
         break;
     }
     state.set32(State.FAULT, 0);
+    return exit;
+  }
+
+  /** In a stretch of more than one instruction nobody knows which one accesses watched bytes. */
+  private run(slice: number, skipBreakpoint: boolean): EngineExit {
+    const { engine, physical } = this.cpu;
+    const { accessWatch } = physical.memory;
+    if (!accessWatch || slice === 1) return engine.run(slice, skipBreakpoint);
+    accessWatch.exact = false;
+    const exit = engine.run(slice, skipBreakpoint);
+    accessWatch.exact = true;
     return exit;
   }
 
@@ -137,6 +148,9 @@ export class Execution {
       case FaultKind.StaleTranslation:
         this.executeAlone('staleAllowed');
         return;
+      case FaultKind.Watched:
+        this.executeAlone(undefined);
+        return;
       case FaultKind.EptViolation:
       case FaultKind.EptMisconfiguration:
       case FaultKind.LogFull: {
@@ -175,16 +189,16 @@ export class Execution {
   }
 
   /** Repeats the one instruction whose access was refused for the time being; see SlowPath. */
-  private executeAlone(allowed: 'deviceAllowed' | 'staleAllowed'): void {
+  private executeAlone(allowed: 'deviceAllowed' | 'staleAllowed' | undefined): void {
     const { cpu, slowPath, start } = this;
     const { engine } = cpu;
     const before = cpu.retired;
     startInstruction(cpu, start);
-    slowPath[allowed] = true;
+    if (allowed) slowPath[allowed] = true;
     const exit = engine.run(1, true);
     // Still allowed: the instruction may have met the other reason as well.
     if (exit === EngineExit.Fault) this.handleFault();
-    slowPath[allowed] = false;
+    if (allowed) slowPath[allowed] = false;
     if (exit === EngineExit.Fault) return;
     if (exit === EngineExit.Helper) this.help(engine.instruction);
     else if (cpu.retired !== before) finishInstruction(cpu, start, false, false);

@@ -40,6 +40,7 @@ export class LinearMemory {
     if (at === APIC_PAGE)
       return this.cpu.virtualization.apic?.readPage(pageOffset(address), size) ?? this.refuseApic(address, Access.Read);
     if (at === DEVICE) return this.cpu.physical.read(hostPhysical(BigInt(this.translation.deviceAddress)), size);
+    this.cpu.physical.memory.accessWatch?.reading(at, size);
     return this.translation.load(at, size);
   }
 

@@ -1,4 +1,5 @@
 import { Access, type EngineControl, type EngineHost } from '../engine/host';
+import { Watched } from '../memory/access-watch';
 import { hostPhysical } from '../memory/address';
 import { pageOf } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
@@ -6,6 +7,8 @@ import { ApicAccess, type ApicVirtualization } from './processor';
 import { APIC_PAGE, DEVICE, FAULT, FaultKind, Privilege, StaleUse, type Translation } from './translation';
 
 const PAGE = 0xfffn;
+/** What a read-modify-write is */
+const EITHER = Watched.WRITE | Watched.READ;
 
 /**
  * What generated code calls when the software TLB misses. Nothing here throws: a failed access is published in
@@ -34,7 +37,14 @@ export class SlowPath implements EngineHost {
     if ((address ^ last) > PAGE) return this.splitLoad(address, last, size, forWrite);
     const at = this.locate(address, forWrite ? Access.Write : Access.Read);
     if (at !== FAULT && this.unaligned(address, size)) return 0n;
-    if (at >= 0) return translation.load(at, size);
+    if (at >= 0) {
+      const { accessWatch } = this.physical.memory;
+      if (accessWatch) {
+        if (this.watchRefuses(address, at, size, forWrite ? EITHER : Watched.READ)) return 0n;
+        accessWatch.reading(at, size);
+      }
+      return translation.load(at, size);
+    }
     if (at === APIC_PAGE) return this.loadApic(address, size, forWrite);
     return at === DEVICE ? this.physical.read(this.device(), size) : 0n;
   }
@@ -49,8 +59,9 @@ export class SlowPath implements EngineHost {
     }
     const at = this.locate(address, Access.Write);
     if (at !== FAULT && this.unaligned(address, size)) return;
-    if (at >= 0) translation.store(at, size, value);
-    else if (at === APIC_PAGE) this.storeApic(address, size, BigInt.asUintN(size * 8, value));
+    if (at >= 0) {
+      if (!this.watchRefuses(address, at, size, Watched.WRITE)) translation.store(at, size, value);
+    } else if (at === APIC_PAGE) this.storeApic(address, size, BigInt.asUintN(size * 8, value));
     else if (at === DEVICE) this.physical.write(this.device(), size, BigInt.asUintN(size * 8, value));
   }
 
@@ -61,6 +72,7 @@ export class SlowPath implements EngineHost {
     const at = this.translation.translate(address, access, Privilege.Current, StaleUse.Never);
     if (at < 0) return false;
     // Such a page gets no write tag: only the interpreter's slow path may store there.
+    if (access === Access.Read) return !this.translation.readsSlowly(pageOf(at));
     return access !== Access.Write || !this.translation.storesSlowly(pageOf(at), access);
   }
 
@@ -98,6 +110,14 @@ export class SlowPath implements EngineHost {
     return FAULT;
   }
 
+  /** True: the access was refused for now, because the instruction is to be executed alone. */
+  private watchRefuses(address: bigint, at: number, size: number, access: number): boolean {
+    if (!this.physical.memory.accessWatch?.refuses(at, size, access)) return false;
+    this.translation.refuseWatched(address);
+    this.translation.publish();
+    return true;
+  }
+
   /** Alignment is looked at after the page (SDM vol. 3, 6.9: page faults come before alignment checks). */
   private unaligned(address: bigint, size: number): boolean {
     if (!this.translation.alignmentChecked || (Number(address & PAGE) & (size - 1)) === 0) return false;
@@ -108,7 +128,7 @@ export class SlowPath implements EngineHost {
 
   /** Both pages are checked before a byte moves; devices are reached byte by byte. */
   private splitLoad(address: bigint, last: bigint, size: number, forWrite: boolean): bigint {
-    if (!this.bothPages(address, last, forWrite ? Access.Write : Access.Read)) return 0n;
+    if (!this.bothPages(address, last, size, forWrite ? Access.Write : Access.Read)) return 0n;
     if (this.unaligned(address, size)) return 0n;
     let value = 0n;
     for (let i = 0; i < size; i++) value |= this.slowLoad(this.next(address, i), 1, forWrite) << BigInt(i * 8);
@@ -116,19 +136,21 @@ export class SlowPath implements EngineHost {
   }
 
   private splitStore(address: bigint, last: bigint, size: number, value: bigint): void {
-    if (!this.bothPages(address, last, Access.Write) || this.unaligned(address, size)) return;
+    if (!this.bothPages(address, last, size, Access.Write) || this.unaligned(address, size)) return;
     for (let i = 0; i < size; i++) this.slowStore(this.next(address, i), 1, (value >> BigInt(i * 8)) & 0xffn);
   }
 
-  private bothPages(address: bigint, last: bigint, access: Access): boolean {
-    return this.wholly(address, access) && this.wholly(last & ~PAGE, access);
+  private bothPages(address: bigint, last: bigint, size: number, access: Access): boolean {
+    const second = Number(last & PAGE) + 1;
+    return this.wholly(address, size - second, access) && this.wholly(last & ~PAGE, second, access);
   }
 
   /** An access that leaves the APIC-access page, or enters it, is never virtualized. */
-  private wholly(address: bigint, access: Access): boolean {
+  private wholly(address: bigint, size: number, access: Access): boolean {
     const at = this.locate(address, access);
     if (at === APIC_PAGE) this.refuseApic(address, access === Access.Write ? ApicAccess.WRITE : ApicAccess.READ);
-    return at !== FAULT && at !== APIC_PAGE;
+    if (at === FAULT || at === APIC_PAGE) return false;
+    return at === DEVICE || !this.watchRefuses(address, at, size, access === Access.Write ? EITHER : Watched.READ);
   }
 
   private loadApic(address: bigint, size: number, forWrite: boolean): bigint {

@@ -2,6 +2,7 @@ import { Cr0, Efer } from '../arch/control-registers';
 import { Vector } from '../arch/exceptions';
 import { Rflags } from '../arch/flags';
 import { Access, type EngineControl } from '../engine/host';
+import { Actor } from '../memory/actor';
 import { RAM_BASE, Segment, State } from '../memory/layout';
 import { pageOf, type MachineMemory } from '../memory/machine-memory';
 import { PagingContext } from '../memory/paging-context';
@@ -39,6 +40,8 @@ export const enum FaultKind {
   ApicAccess = 7,
   /** Strict mode: the access would use a stale translation; the instruction is to be executed alone, and then told. */
   StaleTranslation = 8,
+  /** An access to watched bytes, or a page walk while bytes are watched: the instruction is to be executed alone. */
+  Watched = 9,
 }
 
 /** Strict mode: what becomes of the use of a stale translation. */
@@ -193,7 +196,8 @@ export class Translation {
           const verdict = this.strict.judge(this.context, linear, access, bits, cached);
           if (verdict !== Verdict.Current) return this.useStale(linear, at, verdict, stale);
         }
-        if (!this.watched(bank)) this.tlb.retag(bank, low, high, !this.storesSlowly(page, access));
+        if (!this.watched(bank))
+          this.tlb.retag(bank, low, high, !this.storesSlowly(page, access), !this.readsSlowly(page));
         return at;
       }
     }
@@ -219,6 +223,11 @@ export class Translation {
     if (this.engine().isCodePage(ramPage) || this.strict?.watches(ramPage) === true) return true;
     const { mayStore } = this.memory;
     return mayStore !== undefined && !mayStore(ramPage, access === Access.Write);
+  }
+
+  /** Whether generated code must not read this RAM page by itself. */
+  readsSlowly(ramPage: number): boolean {
+    return this.memory.accessWatch?.readsSlowly(ramPage) === true;
   }
 
   private accessBits(access: Access, privilege: Privilege): number {
@@ -254,7 +263,11 @@ export class Translation {
       return FAULT;
     }
     const bits = this.accessBits(access, privilege);
-    if (!walker.walk(context, linear, bits)) {
+    if (this.memory.accessWatch?.exact === false) {
+      this.record(FaultKind.Watched, 0, 0, linear);
+      return FAULT;
+    }
+    if (!this.walkTables(linear, bits)) {
       if (this.tlb.forget(context, low, high)) this.engine().translationChanged();
       this.recordWalk(linear);
       return FAULT;
@@ -277,6 +290,15 @@ export class Translation {
     return ram;
   }
 
+  private walkTables(linear: bigint, bits: number): boolean {
+    const { memory } = this;
+    const before = memory.actor;
+    memory.actor = Actor.Walk;
+    const done = this.walker.walk(this.context, linear, bits);
+    memory.actor = before;
+    return done;
+  }
+
   private fill(
     bank: number,
     low: number,
@@ -288,7 +310,8 @@ export class Translation {
     const { permissions, global, pageSize, guestPhysical } = this.walker;
     const slow = (permissions & taggable & Permission.WRITE) !== 0 && this.storesSlowly(ramPage, access);
     const data = this.watched(bank) ? permissions & Permission.EXECUTE : permissions;
-    const tagged = data & taggable & (slow ? ~Permission.WRITE : EVERY_PERMISSION);
+    const shown = this.readsSlowly(ramPage) ? taggable & ~Permission.READ : taggable;
+    const tagged = data & shown & (slow ? ~Permission.WRITE : EVERY_PERMISSION);
     const guestPage = Math.floor(guestPhysical / 4096);
     this.tlb.fillWords(bank, low, high, ramPage, permissions, tagged, global, pageSize, guestPage);
   }
@@ -322,6 +345,11 @@ export class Translation {
   refuseApicAccess(linear: bigint, type: number): void {
     this.record(FaultKind.ApicAccess, 0, 0, linear);
     this.fault.qualification = (type << 12) | Number(linear & 0xfffn);
+  }
+
+  /** Watched bytes are accessed where the instruction is not known exactly. */
+  refuseWatched(linear: bigint): void {
+    this.record(FaultKind.Watched, 0, 0, linear);
   }
 
   /** #AC has error code 0 (SDM vol. 3, 6.15). */

@@ -2,6 +2,7 @@ import type { Taps } from '../cpu/taps';
 import type { BlockSource } from '../devices/storage/block-source';
 import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
+import type { AccessHit, Watchpoint, WatchRequest } from './watchpoints';
 
 /**
  * The machine as the debug adapter, the command line and tests use it. Implemented by machine/machine.ts.
@@ -31,6 +32,11 @@ export interface Machine {
   run(limit: number, stepOverBreakpoint?: boolean, vcpu?: number): RunResult;
   /** Ends the running `run` at the next instruction boundary; called from taps and breakpoint listeners. */
   requestStop(): void;
+  /**
+   * Watches bytes of memory: the listener is told of each access before it takes place, with the instruction that makes it, and
+   * may ask for a stop, which then comes right after it. As many as wanted.
+   */
+  watch(request: WatchRequest, listener: (hit: AccessHit) => void): Watchpoint;
   /** Linear addresses at which execution stops before the instruction, in any address space. */
   setBreakpoints(addresses: ReadonlySet<bigint>): void;
   /** Reads bytes; undefined parts (no RAM, not mapped) end the result early. Never changes A/D bits or devices. */

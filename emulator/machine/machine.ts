@@ -6,6 +6,7 @@ import type { Taps } from '../cpu/taps';
 import { Engine } from '../engine/engine';
 import type { EngineControl, EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
+import { Actor } from '../memory/actor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import { State, RAM_BASE } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
@@ -39,6 +40,7 @@ import { dmaWalk, upperDoubleword } from './dma-walk';
 import { hashMachine } from './state-hash';
 import { TapHub } from './tap-hub';
 import { Translations } from './translations';
+import { Watchpoints, type AccessHit, type Watchpoint, type WatchRequest } from './watchpoints';
 
 const MIB = 1 << 20;
 const MEMORY_LIMIT = 3072;
@@ -86,6 +88,7 @@ class EmulatedMachine implements Machine {
   private readonly trackers: readonly ContextTracker[];
   private readonly translations: Translations;
   private readonly access: MemoryAccess;
+  private readonly watchpoints: Watchpoints;
   private readonly serialListeners = new Set<(byte: number, vcpu: number) => void>();
   private readonly consoleListeners = new Set<(byte: number, vcpu: number) => void>();
   private outcome: Outcome | undefined;
@@ -143,6 +146,12 @@ class EmulatedMachine implements Machine {
     });
     this.translations = new Translations(this.physical);
     this.access = new MemoryAccess(this.physical, this.translations, this.engine);
+    this.watchpoints = new Watchpoints(this.memory, this.physical, this.translations, {
+      moment: () => this.instructions,
+      current: () => this.processors.current,
+      context: (vcpu) => this.tracker(vcpu).runningContext.id,
+      withdraw: () => this.withdrawTags(),
+    });
     this.vcpus = this.processors.states.map((state, index) => ({
       index,
       registers: registersOf(
@@ -156,6 +165,12 @@ class EmulatedMachine implements Machine {
         return retiredOf(state);
       },
     }));
+  }
+
+  private withdrawTags(): void {
+    for (const { tlb } of this.processors.cpus) tlb.withdrawAll();
+    this.processors.withdrawWrites();
+    this.engine.translationChanged();
   }
 
   private watchTables(): TableWatch {
@@ -267,6 +282,10 @@ class EmulatedMachine implements Machine {
     this.processors.current.requestStop();
   }
 
+  watch(request: WatchRequest, listener: (hit: AccessHit) => void): Watchpoint {
+    return this.watchpoints.add(request, listener);
+  }
+
   setBreakpoints(addresses: ReadonlySet<bigint>): void {
     this.engine.setBreakpoints(addresses);
   }
@@ -312,7 +331,10 @@ class EmulatedMachine implements Machine {
   }
 
   writeVmcs(region: HostPhysicalAddress, encoding: number, value: bigint): boolean {
-    return writeVmcsField(this.physical, region, encoding, value);
+    this.memory.actor = Actor.Debugger;
+    const written = writeVmcsField(this.physical, region, encoding, value);
+    this.memory.actor = Actor.Instruction;
+    return written;
   }
 
   decode(space: AddressSpace, linear: bigint): Instruction | undefined {

@@ -1,4 +1,5 @@
 import type { EngineControl } from '../engine/host';
+import { Actor } from '../memory/actor';
 import { hostPhysical, PAGE_SIZE } from '../memory/address';
 import type { PhysicalMemory } from '../memory/physical';
 import type { AddressSpace } from './api';
@@ -24,8 +25,11 @@ export class MemoryAccess {
   /** @returns how many bytes were written; decoded and translated code of these bytes is dropped */
   write(space: AddressSpace, address: bigint, bytes: Uint8Array): number {
     return this.eachPage(space, address, bytes.length, (at, offset, size) => {
-      this.physical.memory.writing?.(at, size);
-      this.physical.memory.u8.set(bytes.subarray(offset, offset + size), at);
+      const { memory } = this.physical;
+      memory.actor = Actor.Debugger;
+      memory.writing?.(at, size);
+      memory.actor = Actor.Instruction;
+      memory.u8.set(bytes.subarray(offset, offset + size), at);
       this.engine.codeChanged(at, size);
     });
   }

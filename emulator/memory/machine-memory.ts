@@ -1,3 +1,5 @@
+import type { AccessWatch } from './access-watch';
+import { Actor } from './actor';
 import { RAM_BASE } from './layout';
 import { askAll, tellAll, type MayStore, type WriteWatcher, type Writing } from './write-watchers';
 
@@ -20,6 +22,11 @@ export class MachineMemory {
   writing: Writing | undefined;
   /** Whether generated code may get a write tag, or its like, for a RAM page. Undefined: for every page */
   mayStore: MayStore | undefined;
+  /** Who reads or writes RAM now, and what there is to say of it */
+  actor: Actor = Actor.Instruction;
+  actorDetail = 0;
+  /** Undefined: no bytes are watched */
+  accessWatch: AccessWatch | undefined;
   private watchers: readonly WriteWatcher[] = [];
 
   /**

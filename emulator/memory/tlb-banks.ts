@@ -195,13 +195,14 @@ export class TlbBanks {
     return (words[entry + 3] ?? 0) >>> 0;
   }
 
-  /** Gives generated code the tags of a mapping that `find` found, without write when `writable` is false. */
-  retag(bankAddress: number, low: number, high: number, writable: boolean): void {
+  /** Gives generated code the tags of a mapping that `find` found, without write or read when these are false. */
+  retag(bankAddress: number, low: number, high: number, writable: boolean, readable = true): void {
     const { words } = this;
     const bank = (bankAddress - this.base) / TLB_BANK_SIZE;
     const index = (low >>> 12) & (TLB_ENTRIES - 1);
     const entry = this.entries + (bank * TLB_ENTRIES + index) * ENTRY_WORDS;
-    const permissions = (words[entry] ?? 0) & PERMISSIONS & (writable ? PERMISSIONS : ~Permission.WRITE);
+    const withheld = (writable ? 0 : Permission.WRITE) | (readable ? 0 : Permission.READ);
+    const permissions = (words[entry] ?? 0) & PERMISSIONS & ~withheld;
     const ramPage = (words[entry + 3] ?? 0) >>> 0;
     this.setTags(bankAddress + index * TLB_ENTRY_SIZE, low & PAGE_NUMBER, high, ramPage, permissions);
   }

@@ -1,4 +1,5 @@
 import { lowRflags, normalFromRflags, overflowFlag } from '../isa/flag-arithmetic';
+import type { WrittenField } from '../memory/access-watch';
 import { State } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 import { i32, type Value } from '../wasm/expression';
@@ -92,6 +93,35 @@ export class Transfer {
   selector(slot: number): Value {
     return this.f.load(Op.i32Load16U, I32, this.vmcs, slot);
   }
+}
+
+/** A transfer that only learns which fields it writes. Conditions are taken for bits of the VM-exit controls. */
+class FieldRecorder extends Transfer {
+  readonly written: WrittenField[] = [];
+  private condition = 0;
+
+  override setField(slot: number, value: Value): void {
+    this.written.push({ slot, size: 4, when: this.condition });
+    super.setField(slot, value);
+  }
+
+  override save(slot: number, offset: number): void {
+    this.written.push({ slot, size: 8, when: this.condition });
+    super.save(slot, offset);
+  }
+
+  override when(value: Value, bits: number, then: () => void): void {
+    this.condition = bits;
+    super.when(value, bits, then);
+    this.condition = 0;
+  }
+}
+
+/** The fields that phases of a VM exit write, by running them once. */
+export function writtenFields(phases: readonly ((t: Transfer) => void)[]): readonly WrittenField[] {
+  const recorder = new FieldRecorder();
+  for (const phase of phases) phase(recorder);
+  return recorder.written;
 }
 
 /** The phases of VM entries and exits that are moves; each takes the wasm address of the VMCS. */

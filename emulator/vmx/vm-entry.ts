@@ -11,6 +11,7 @@ import {
 } from '../arch/interruption';
 import { AccessRights } from '../arch/segments';
 import type { InjectedEvent } from '../cpu/processor';
+import { Actor } from '../memory/actor';
 import { hostPhysical } from '../memory/address';
 import { Segment, State } from '../memory/layout';
 import { EptControl } from '../memory/paging-context';
@@ -71,6 +72,15 @@ export class VmEntry {
 
   /** The current VMCS is valid; #UD, CPL and the pointer were checked. */
   enter(launch: boolean): EntryOutcome {
+    const { memory } = this.core.cpu.physical;
+    const { actor } = memory;
+    memory.actor = Actor.VmEntry;
+    const outcome = this.attempt(launch);
+    memory.actor = actor;
+    return outcome;
+  }
+
+  private attempt(launch: boolean): EntryOutcome {
     const { core } = this;
     const refused = this.basicChecks(launch) ?? this.checkControlsAndHost();
     if (refused !== undefined) return failValid(refused);

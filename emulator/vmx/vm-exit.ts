@@ -1,6 +1,8 @@
 import { Efer } from '../arch/control-registers';
 import { Entry, Exit, Secondary } from '../arch/controls';
 import { Rflags } from '../arch/flags';
+import type { WrittenField } from '../memory/access-watch';
+import { Actor } from '../memory/actor';
 import { State } from '../memory/layout';
 import { i32 } from '../wasm/expression';
 import { leaveApicVirtualization } from './apic-virtualization';
@@ -10,7 +12,7 @@ import { GUEST_PDPTES, GUEST_SEGMENTS } from './guest-state';
 import { blocksNmiAfterExit, loadHostState } from './host-state';
 import { loadMsrArea, storeMsrArea } from './msr-areas';
 import { usesPdptes } from './pdptes';
-import type { Transfer } from './state-transfer';
+import { writtenFields, type Transfer } from './state-transfer';
 import { Slot } from './vmcs';
 
 const RSP = 4;
@@ -30,6 +32,16 @@ export const VmxAbort = {
  * at the host RIP on return, unless the exit ended in a VMX abort.
  */
 export function vmExit(core: VmxCore): void {
+  const { memory } = core.cpu.physical;
+  const { actor, actorDetail } = memory;
+  memory.actor = Actor.VmExit;
+  memory.actorDetail = core.exit.reason;
+  takeExit(core);
+  memory.actor = actor;
+  memory.actorDetail = actorDetail;
+}
+
+function takeExit(core: VmxCore): void {
   const { cpu, exit } = core;
   cpu.taps.vmExitBegin?.(exit.reason, cpu.index);
   recordInformation(core);
@@ -79,7 +91,7 @@ function recordInformation(core: VmxCore): void {
 
 /** Phase 2 (SDM vol. 3, 28.3): the guest-state area. */
 function saveGuestState(core: VmxCore): void {
-  core.vmcs.announceWrites();
+  core.vmcs.announceWrites(savedFields(), core.vmcs.get32(Slot.EXIT_CONTROLS));
   core.transfers.saveGuest(core.vmcs.wasmAddress);
   saveResumeFlag(core);
   saveTimer(core);
@@ -157,6 +169,11 @@ function savePdptes(core: VmxCore): void {
 
 /** What of phase 2 only moves values, in order */
 export const SAVE_GUEST_STATE = [saveControlRegisters, saveSegments, saveInstructionState, saveNonRegisterState];
+
+let saved: readonly WrittenField[] | undefined;
+
+/** The fields that these phases write */
+const savedFields = (): readonly WrittenField[] => (saved ??= writtenFields(SAVE_GUEST_STATE));
 
 /** What is left of the VMX-preemption timer (SDM vol. 3, 26.5.1): counted in changes of a bit of the TSC. */
 function preemptionTimerValue(core: VmxCore): number {

@@ -9,6 +9,7 @@ import {
 } from '../arch/vmcs-fields';
 import { hostPhysical, PAGE_MASK, PAGE_SIZE, type HostPhysicalAddress } from '../memory/address';
 import { STATE_BASE, VMCS_FIELD_ENCODINGS, VMCS_FIELD_TABLE, VmcsAccess } from '../memory/layout';
+import type { WrittenField } from '../memory/access-watch';
 import type { MachineMemory } from '../memory/machine-memory';
 import type { PhysicalMemory } from '../memory/physical';
 
@@ -162,8 +163,11 @@ export class Vmcs {
   }
 
   /** Any field of the region may be written next, by generated code. */
-  announceWrites(): void {
-    this.memory.writing?.(this.base, VMCS_DATA_SIZE);
+  announceWrites(fields: readonly WrittenField[], exitControls: number): void {
+    const { writing, accessWatch } = this.memory;
+    if (accessWatch)
+      accessWatch.writingFields(this.base, fields, exitControls, () => writing?.(this.base, VMCS_DATA_SIZE));
+    else writing?.(this.base, VMCS_DATA_SIZE);
   }
 
   /** Whether generated code may write the region without telling anybody */

@@ -1,3 +1,4 @@
+import type { Watchpoint } from '../../emulator/machine/watchpoints';
 import type { Taps } from '../../emulator/cpu/taps';
 import type {
   AddressSpace,
@@ -119,6 +120,10 @@ export class StillMachine implements Machine {
   requestStop(): void {
     this.stopRequested = true;
   }
+  watch(): Watchpoint {
+    return { watched: [], remove: () => undefined };
+  }
+
   setBreakpoints(addresses: ReadonlySet<bigint>): void {
     this.breakpoints = addresses;
   }

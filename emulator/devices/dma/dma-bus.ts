@@ -1,4 +1,5 @@
 import type { Taps } from '../../cpu/taps';
+import { Actor } from '../../memory/actor';
 import { PAGE_SIZE } from '../../memory/address';
 import type { PhysicalMemory } from '../../memory/physical';
 import type { DmaPort } from '../dma-port';
@@ -75,14 +76,20 @@ export class DmaBus {
     }
     const ram = physical.ramAddress(host);
     if (ram < 0) return this.blocked(requester, address, length, write, 'no RAM at this address', host);
-    const { u8 } = physical.memory;
+    const { memory } = physical;
+    const { u8, actor, actorDetail } = memory;
+    memory.actor = Actor.Device;
+    memory.actorDetail = requester;
     if (write) {
-      physical.memory.writing?.(ram, length);
+      memory.writing?.(ram, length);
       u8.set(bytes.subarray(offset, offset + length), ram);
       this.wiring.codeWritten(ram, length);
     } else {
+      memory.accessWatch?.reading(ram, length);
       bytes.set(u8.subarray(ram, ram + length), offset);
     }
+    memory.actor = actor;
+    memory.actorDetail = actorDetail;
     taps.dma?.({ requester, address, hostPhysical: host, length, write, blocked: undefined });
     return true;
   }

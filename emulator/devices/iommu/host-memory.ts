@@ -1,3 +1,4 @@
+import { Actor } from '../../memory/actor';
 import type { PhysicalMemory } from '../../memory/physical';
 
 const TWO_32 = 0x100000000;
@@ -24,8 +25,14 @@ export class HostMemory {
   store32(address: number, value: number): void {
     const at = this.physical.ramAddress(address);
     if (at < 0) return;
-    this.physical.memory.writing?.(at, 4);
-    this.physical.memory.i32[at >>> 2] = value;
+    const { memory } = this.physical;
+    const { actor, actorDetail } = memory;
+    memory.actor = Actor.Device;
+    memory.actorDetail = -1;
+    memory.writing?.(at, 4);
+    memory.i32[at >>> 2] = value;
+    memory.actor = actor;
+    memory.actorDetail = actorDetail;
     this.written(at, 4);
   }
 

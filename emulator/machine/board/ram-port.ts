@@ -1,4 +1,5 @@
 import type { DmaPort } from '../../devices/dma-port';
+import { Actor } from '../../memory/actor';
 import { hostPhysical, PAGE_SIZE } from '../../memory/address';
 import type { PhysicalMemory } from '../../memory/physical';
 
@@ -18,8 +19,14 @@ export class RamPort implements DmaPort {
 
   write(address: bigint, bytes: Uint8Array): boolean {
     return this.eachPage(address, bytes.length, (at, offset, size) => {
-      this.physical.memory.writing?.(at, size);
-      this.physical.memory.u8.set(bytes.subarray(offset, offset + size), at);
+      const { memory } = this.physical;
+      const { actor, actorDetail } = memory;
+      memory.actor = Actor.Device;
+      memory.actorDetail = -1;
+      memory.writing?.(at, size);
+      memory.u8.set(bytes.subarray(offset, offset + size), at);
+      memory.actor = actor;
+      memory.actorDetail = actorDetail;
       this.changed(at, size);
     });
   }

@@ -33,6 +33,7 @@ export const vmread: Helper = (cpu, insn) => {
   const offset = vmcsFieldOffset(encoding);
   if (offset === 0) return fail(core, VmInstructionError.UNSUPPORTED_COMPONENT);
   const size = operandSize(cpu);
+  cpu.physical.memory.accessWatch?.reading(vmcs.wasmAddress + offset, 8);
   const value = vmcs.readField(encoding, offset);
   cpu.linear.writeRm(insn, size, BigInt.asUintN(size * 8, value));
   if (core.root) core.offerDirectAccess();
