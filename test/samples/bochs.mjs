@@ -2,7 +2,16 @@
 //   node test/samples/bochs.mjs vmm.elf monitor.elf=monitor guest.elf=guest
 // Needs Debian's bochs, bochsbios, vgabios, grub-pc-bin, grub-common, xorriso and mtools.
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,7 +32,7 @@ export function bochsMissing() {
 
 /**
  * Boots `program` with `commandLine` by GRUB with `modules` ({ file, name }) until `until` matches the serial output.
- * `onSerial` is called often with all the text so far.
+ * `disk` is a raw image for the IDE controller's first disk. `onSerial` is called often with all the text so far.
  * @returns serial text, Bochs's own output, and whether `until` was seen before `seconds` had passed
  */
 export async function runBochs({
@@ -34,12 +43,15 @@ export async function runBochs({
   seconds = 120,
   cpu = 'corei7_skylake_x',
   commandLine = '',
+  disk = undefined,
   onSerial = undefined,
 }) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'undervisor-bochs-'));
   try {
     makeIso(folder, program, modules, commandLine);
-    writeFileSync(path.join(folder, 'bochsrc'), configuration(memory, cpu));
+    if (disk) copyFileSync(disk, path.join(folder, 'disk.img'));
+    const drives = disk ? drivesWithDisk(statSync(disk).size) : DRIVES;
+    writeFileSync(path.join(folder, 'bochsrc'), configuration(memory, cpu, drives));
     writeFileSync(path.join(folder, 'commands'), 'c\n');
     return await supervise(folder, until, seconds, onSerial);
   } finally {
@@ -61,15 +73,25 @@ function makeIso(folder, program, modules, commandLine) {
   if (made.status !== 0) throw new Error(`grub-mkrescue failed: ${made.error ?? made.stderr}`);
 }
 
+const DRIVES = 'ata0-master: type=cdrom, path=boot.iso, status=inserted';
+
+/** The disk is the first one, so the CD-ROM goes to the other cable. */
+const drivesWithDisk = (
+  bytes,
+) => `ata0-master: type=disk, path=disk.img, mode=flat, cylinders=1, heads=2, spt=${bytes / 1024}
+ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+ata1-master: type=cdrom, path=boot.iso, status=inserted`;
+
 /** The display is a VNC server that no one connects to; `supervise` gives it a network of its own. */
 const configuration = (
   memory,
   cpu,
+  drives,
 ) => `cpu: model=${cpu}, count=1, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 memory: guest=${memory}, host=${memory}
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-ata0-master: type=cdrom, path=boot.iso, status=inserted
+${drives}
 boot: cdrom
 com1: enabled=1, mode=file, dev=serial.txt
 sound: driver=dummy

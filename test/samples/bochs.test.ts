@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { checkAlone, checkAttacks, checkMonitored } from './story';
+import { checkAlone, checkAloneWithDisk, checkAttacks, checkMonitored } from './story';
 
 interface Run {
   serial: string;
@@ -15,7 +15,7 @@ interface Module {
 }
 interface BochsRunner {
   bochsMissing(): string | undefined;
-  runBochs(options: { program: string; modules?: Module[] }): Promise<Run>;
+  runBochs(options: { program: string; modules?: Module[]; disk?: string }): Promise<Run>;
 }
 
 const root = process.cwd();
@@ -34,13 +34,17 @@ describe('samples: the stack on Bochs', function () {
     assert.strictEqual(built.status, 0, built.stderr);
   });
 
-  async function run(modules: Module[], program: string): Promise<string | undefined> {
+  async function run(modules: Module[], program: string, disk?: string): Promise<string | undefined> {
     if (missing !== undefined) {
       assert.ok(!process.env.CI, `Bochs cannot run here, ${missing}`);
       console.log(`      not run, ${missing}`);
       return undefined;
     }
-    const { serial, log, finished } = await bochs.runBochs({ program: elf(program), modules });
+    const { serial, log, finished } = await bochs.runBochs({
+      program: elf(program),
+      modules,
+      ...(disk === undefined ? {} : { disk }),
+    });
     assert.ok(finished, `no end was seen:\n${serial}\n${log.slice(-2000)}`);
     return serial;
   }
@@ -56,4 +60,9 @@ describe('samples: the stack on Bochs', function () {
       if (serial !== undefined) check(serial);
     });
   }
+
+  it('reaches the disk by DMA, to swap and to copy the secret out', async () => {
+    const serial = await run([asModule('guest')], 'vmm', path.join(root, 'samples/cloudvisor/build/disk.img'));
+    if (serial !== undefined) checkAloneWithDisk(serial);
+  });
 });
