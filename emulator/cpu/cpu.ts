@@ -34,6 +34,7 @@ import { initState, resetState } from './reset';
 import { SlowPath } from './slow-path';
 import { raiseInit, raiseStartUp } from './start-up';
 import type { SaferModePlatform } from './safer-mode/platform';
+import type { Secrecy } from './secrecy';
 import { CpuState } from './state';
 import { StrictTranslation } from './strict-translation';
 import type { Taps } from './taps';
@@ -304,8 +305,18 @@ export class Cpu implements Processor {
     raiseStartUp(this, vector);
   }
 
+  /** Secrecy tracking; undefined: off */
+  get secrecy(): Secrecy | undefined {
+    return this.translation.secrecy;
+  }
+
+  set secrecy(secrecy: Secrecy | undefined) {
+    this.translation.secrecy = secrecy;
+  }
+
   /** The engine works for this processor from now on: its state block has come to address 0. */
   resume(): void {
+    this.secrecy?.resumed(this.index);
     this.engine.attach(this.host);
     this.contextChanged();
     this.engine.translationChanged();

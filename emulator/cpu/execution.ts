@@ -50,7 +50,7 @@ export class Execution {
     if (alone) startInstruction(cpu, start);
     else startPlainInstruction(start, nonRoot);
     const before = alone ? cpu.retired : -1;
-    const exit = this.run(slice, skipBreakpoint);
+    const exit = this.runEngine(slice, skipBreakpoint);
     switch (exit) {
       case EngineExit.Budget:
         if (before >= 0 && cpu.retired !== before) finishInstruction(cpu, start, false, false);
@@ -69,18 +69,35 @@ export class Execution {
     return exit;
   }
 
-  /** In a stretch of more than one instruction nobody knows which one accesses watched bytes. */
-  private run(slice: number, skipBreakpoint: boolean): EngineExit {
-    const { engine, physical } = this.cpu;
+  /**
+   * In a stretch of more than one instruction nobody knows which one accesses watched bytes. Secrets in registers are moved
+   * along; in code that holds none, instructions run as ever.
+   */
+  private runEngine(slice: number, skipBreakpoint: boolean): EngineExit {
+    const { physical } = this.cpu;
     const { accessWatch } = physical.memory;
-    if (!accessWatch || slice === 1) return engine.run(slice, skipBreakpoint);
+    if (!accessWatch || slice === 1) return this.runFollowing(slice, skipBreakpoint);
     accessWatch.exact = false;
-    const exit = engine.run(slice, skipBreakpoint);
+    const exit = this.runFollowing(slice, skipBreakpoint);
     accessWatch.exact = true;
     return exit;
   }
 
+  private runFollowing(slice: number, skipBreakpoint: boolean): EngineExit {
+    const { engine } = this.cpu;
+    const { secrecy } = this.translation;
+    return secrecy?.follows ? secrecy.track(engine, slice, skipBreakpoint) : engine.run(slice, skipBreakpoint);
+  }
+
   private help(insn: Instruction): void {
+    const { secrecy } = this.translation;
+    if (!secrecy) return this.helpPlainly(insn);
+    secrecy.helperBegins(insn);
+    this.helpPlainly(insn);
+    secrecy.helperEnded();
+  }
+
+  private helpPlainly(insn: Instruction): void {
     const { cpu, start } = this;
     const { state } = cpu;
     const row = this.helperOf(insn.row);
@@ -151,6 +168,9 @@ export class Execution {
       case FaultKind.Watched:
         this.executeAlone(undefined);
         return;
+      case FaultKind.Secret:
+        this.executeTracked();
+        return;
       case FaultKind.EptViolation:
       case FaultKind.EptMisconfiguration:
       case FaultKind.LogFull: {
@@ -191,16 +211,28 @@ export class Execution {
   /** Repeats the one instruction whose access was refused for the time being; see SlowPath. */
   private executeAlone(allowed: 'deviceAllowed' | 'staleAllowed' | undefined): void {
     const { cpu, slowPath, start } = this;
-    const { engine } = cpu;
     const before = cpu.retired;
     startInstruction(cpu, start);
     if (allowed) slowPath[allowed] = true;
-    const exit = engine.run(1, true);
+    const exit = this.runEngine(1, true);
     // Still allowed: the instruction may have met the other reason as well.
     if (exit === EngineExit.Fault) this.handleFault();
     if (allowed) slowPath[allowed] = false;
     if (exit === EngineExit.Fault) return;
-    if (exit === EngineExit.Helper) this.help(engine.instruction);
+    if (exit === EngineExit.Helper) this.help(cpu.engine.instruction);
+    else if (cpu.retired !== before) finishInstruction(cpu, start, false, false);
+  }
+
+  /** Repeats the one instruction whose access met a secret: it now carries it on. */
+  private executeTracked(): void {
+    const { cpu, start } = this;
+    const { secrecy } = this.translation;
+    if (!secrecy) throw new Error('an access was refused for secrecy, which nobody tracks');
+    const before = cpu.retired;
+    startInstruction(cpu, start);
+    const exit = secrecy.track(cpu.engine, 1, true);
+    if (exit === EngineExit.Fault) this.handleFault();
+    else if (exit === EngineExit.Helper) this.help(cpu.engine.instruction);
     else if (cpu.retired !== before) finishInstruction(cpu, start, false, false);
   }
 }

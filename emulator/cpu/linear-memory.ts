@@ -41,6 +41,7 @@ export class LinearMemory {
       return this.cpu.virtualization.apic?.readPage(pageOffset(address), size) ?? this.refuseApic(address, Access.Read);
     if (at === DEVICE) return this.cpu.physical.read(hostPhysical(BigInt(this.translation.deviceAddress)), size);
     this.cpu.physical.memory.accessWatch?.reading(at, size);
+    this.translation.secrecy?.reading(at, size);
     return this.translation.load(at, size);
   }
 

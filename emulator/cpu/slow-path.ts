@@ -39,12 +39,15 @@ export class SlowPath implements EngineHost {
     if (at !== FAULT && this.unaligned(address, size)) return 0n;
     if (at >= 0) {
       const { accessWatch } = this.physical.memory;
-      if (accessWatch) {
-        if (this.watchRefuses(address, at, size, forWrite ? EITHER : Watched.READ)) return 0n;
-        accessWatch.reading(at, size);
+      if (accessWatch && this.watchRefuses(address, at, size, forWrite ? EITHER : Watched.READ)) return 0n;
+      if (translation.secrecy?.loading(at, size)) {
+        translation.publish(FaultKind.Secret);
+        return 0n;
       }
+      accessWatch?.reading(at, size);
       return translation.load(at, size);
     }
+    translation.secrecy?.loading(at, size);
     if (at === APIC_PAGE) return this.loadApic(address, size, forWrite);
     return at === DEVICE ? this.physical.read(this.device(), size) : 0n;
   }
@@ -62,7 +65,10 @@ export class SlowPath implements EngineHost {
     if (at >= 0) {
       if (!this.watchRefuses(address, at, size, Watched.WRITE)) translation.store(at, size, value);
     } else if (at === APIC_PAGE) this.storeApic(address, size, BigInt.asUintN(size * 8, value));
-    else if (at === DEVICE) this.physical.write(this.device(), size, BigInt.asUintN(size * 8, value));
+    else if (at === DEVICE) {
+      translation.secrecy?.storingToDevice(translation.deviceAddress, size);
+      this.physical.write(this.device(), size, BigInt.asUintN(size * 8, value));
+    }
   }
 
   refill(linear: bigint, size: number, access: Access): boolean {
@@ -130,14 +136,25 @@ export class SlowPath implements EngineHost {
   private splitLoad(address: bigint, last: bigint, size: number, forWrite: boolean): bigint {
     if (!this.bothPages(address, last, size, forWrite ? Access.Write : Access.Read)) return 0n;
     if (this.unaligned(address, size)) return 0n;
+    const { secrecy } = this.translation;
     let value = 0n;
-    for (let i = 0; i < size; i++) value |= this.slowLoad(this.next(address, i), 1, forWrite) << BigInt(i * 8);
+    let secret = 0n;
+    for (let i = 0; i < size; i++) {
+      value |= this.slowLoad(this.next(address, i), 1, forWrite) << BigInt(i * 8);
+      if (secrecy) secret |= secrecy.loaded << BigInt(i * 8);
+    }
+    if (secrecy) secrecy.loaded = secret;
     return value;
   }
 
   private splitStore(address: bigint, last: bigint, size: number, value: bigint): void {
     if (!this.bothPages(address, last, size, Access.Write) || this.unaligned(address, size)) return;
-    for (let i = 0; i < size; i++) this.slowStore(this.next(address, i), 1, (value >> BigInt(i * 8)) & 0xffn);
+    const { secrecy } = this.translation;
+    const secret = secrecy?.stored ?? 0n;
+    for (let i = 0; i < size; i++) {
+      if (secrecy) secrecy.stored = (secret >> BigInt(i * 8)) & 0xffn;
+      this.slowStore(this.next(address, i), 1, (value >> BigInt(i * 8)) & 0xffn);
+    }
   }
 
   private bothPages(address: bigint, last: bigint, size: number, access: Access): boolean {

@@ -12,6 +12,7 @@ import { Permission, TagMode, type Tlb } from '../memory/tlb';
 import { AccessBit, WalkFault, type Walker } from '../memory/walker';
 import { ApicAccess, EptFaultKind } from './processor';
 import { PagingContexts, type DigestedContext } from './paging-contexts';
+import type { Secrecy } from './secrecy';
 import type { CpuState } from './state';
 import { Verdict, type StrictTranslation } from './strict-translation';
 
@@ -42,6 +43,8 @@ export const enum FaultKind {
   StaleTranslation = 8,
   /** An access to watched bytes, or a page walk while bytes are watched: the instruction is to be executed alone. */
   Watched = 9,
+  /** The access reaches a secret: the instruction is to be executed with secrecy moved along. */
+  Secret = 10,
 }
 
 /** Strict mode: what becomes of the use of a stale translation. */
@@ -117,6 +120,8 @@ export class Translation {
   alignmentChecked = false;
   /** Strict mode compares every use of a cached mapping with the tables. */
   strict: StrictTranslation | undefined;
+  /** Secrecy tracking is told of every access that the slow path and helpers make. */
+  secrecy: Secrecy | undefined;
   private readonly view: DataView;
   private readonly scratch = new BigUint64Array(1);
   private readonly scratchWords = new Int32Array(this.scratch.buffer);
@@ -196,6 +201,7 @@ export class Translation {
           const verdict = this.strict.judge(this.context, linear, access, bits, cached);
           if (verdict !== Verdict.Current) return this.useStale(linear, at, verdict, stale);
         }
+        this.secrecy?.touching(page);
         if (!this.watched(bank))
           this.tlb.retag(bank, low, high, !this.storesSlowly(page, access), !this.readsSlowly(page));
         return at;
@@ -227,7 +233,8 @@ export class Translation {
 
   /** Whether generated code must not read this RAM page by itself. */
   readsSlowly(ramPage: number): boolean {
-    return this.memory.accessWatch?.readsSlowly(ramPage) === true;
+    const { accessWatch, mayLoad } = this.memory;
+    return accessWatch?.readsSlowly(ramPage) === true || (mayLoad !== undefined && !mayLoad(ramPage));
   }
 
   private accessBits(access: Access, privilege: Privilege): number {
@@ -286,6 +293,7 @@ export class Translation {
       this.deviceAddress = walker.hostPhysical;
       return DEVICE;
     }
+    this.secrecy?.touching(pageOf(ram));
     if (bank !== 0) this.fill(bank, low, high, pageOf(ram), access);
     return ram;
   }

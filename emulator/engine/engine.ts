@@ -49,6 +49,9 @@ export class Engine implements EngineControl {
   private readonly visits = new RegionVisits();
   private untilSample = SAMPLE_INTERVAL;
   private breakpoints: ReadonlySet<bigint> = new Set();
+  /** Told before they execute; they stop nothing */
+  private entries: ReadonlySet<bigint> = new Set();
+  private reached: ((linear: bigint) => void) | undefined;
   private current: Instruction | undefined;
   translatorEnabled = true;
   hotThreshold = 1_000_000;
@@ -87,13 +90,13 @@ export class Engine implements EngineControl {
     });
     const writer = new RecordWriter(memory, this.handlers);
     this.decoder = new RunDecoder(memory, this.cache, writer, {
-      isBreakpoint: (linear) => this.breakpoints.has(linear),
+      isBreakpoint: (linear) => this.stopsAt(linear),
       isRegionEntry: (host, linear) => this.translator.hasEntry(host, linear),
     });
     this.translator = new Translator(memory, {
       refill: (linear, size, access) => this.host.refill(linear, size, access),
       decode: (bytes, start, end, rip) => decode(bytes, start, end, rip, 64),
-      isBreakpoint: (linear) => this.breakpoints.has(linear),
+      isBreakpoint: (linear) => this.stopsAt(linear),
       // Decoded again, the records stop at the new entries.
       regionAdded: (pageHost) => this.cache.dropHost(pageHost),
     });
@@ -113,6 +116,8 @@ export class Engine implements EngineControl {
     this.current = undefined;
     let left = budget;
     let skip: number = skipBreakpoint ? Stop.Breakpoint : NO_SKIP;
+    // What is not stopped at is told all the same.
+    if (skipBreakpoint && this.entries.size !== 0) this.isBreakpoint();
     for (;;) {
       this.cache.recycle();
       if (!this.cache.hasRoom) this.dropAll();
@@ -142,7 +147,9 @@ export class Engine implements EngineControl {
           this.classifyFault(stoppedAt);
           return EngineExit.Fault;
         case Stop.Breakpoint:
-          return EngineExit.Breakpoint;
+          if (this.isBreakpoint()) return EngineExit.Breakpoint;
+          skip = Stop.Breakpoint;
+          break;
         case Stop.Region: {
           this.sample();
           const translated = this.translate(left);
@@ -170,6 +177,7 @@ export class Engine implements EngineControl {
     if (!this.cache.hasRoom) this.dropAll();
     this.modes.update();
     let skip: number = skipBreakpoint ? Stop.Breakpoint : NO_SKIP;
+    if (skipBreakpoint && this.entries.size !== 0) this.isBreakpoint();
     for (;;) {
       const executed = this.track(budget, skip);
       this.retire(executed);
@@ -185,7 +193,10 @@ export class Engine implements EngineControl {
           this.classifyFault(stoppedAt);
           return EngineExit.Fault;
         case Stop.Breakpoint:
-          return EngineExit.Breakpoint;
+          if (this.isBreakpoint()) return EngineExit.Breakpoint;
+          if (executed > 0) return EngineExit.Budget;
+          skip = Stop.Breakpoint;
+          break;
         case Stop.ArenaFull:
           this.dropAll();
           if (executed > 0) return EngineExit.Budget;
@@ -254,7 +265,10 @@ export class Engine implements EngineControl {
     return (any | (words[SHADOW_FLAGS + 3] ?? 0)) !== 0;
   }
 
-  /** Secrecy tracking: what is loaded from an address that depends on a secret is secret. */
+  get tracksAddresses(): boolean {
+    return this.handlers.tracksAddresses;
+  }
+
   set tracksAddresses(value: boolean) {
     this.handlers.tracksAddresses = value;
   }
@@ -428,10 +442,33 @@ export class Engine implements EngineControl {
 
   setBreakpoints(linear: ReadonlySet<bigint>): void {
     const next = new Set([...linear].map((address) => BigInt.asUintN(64, address)));
-    const changed = new Set<bigint>();
-    for (const address of next) if (!this.breakpoints.has(address)) changed.add(address & ~0xfffn);
-    for (const address of this.breakpoints) if (!next.has(address)) changed.add(address & ~0xfffn);
+    this.dropChanged(this.breakpoints, next);
     this.breakpoints = next;
+  }
+
+  setEntries(linear: ReadonlySet<bigint>, reached: (linear: bigint) => void): void {
+    const next = new Set(linear);
+    this.dropChanged(this.entries, next);
+    this.entries = next;
+    this.reached = reached;
+  }
+
+  private stopsAt(linear: bigint): boolean {
+    return this.breakpoints.has(linear) || this.entries.has(linear);
+  }
+
+  /** At a stop: tells that the address is reached, and whether it is a breakpoint. */
+  private isBreakpoint(): boolean {
+    const linear = this.modes.linear(this.rip);
+    if (this.entries.has(linear)) this.reached?.(linear);
+    return this.breakpoints.has(linear);
+  }
+
+  /** The code at addresses that are in one of the sets only is decoded again. */
+  private dropChanged(before: ReadonlySet<bigint>, next: ReadonlySet<bigint>): void {
+    const changed = new Set<bigint>();
+    for (const address of next) if (!before.has(address)) changed.add(address & ~0xfffn);
+    for (const address of before) if (!next.has(address)) changed.add(address & ~0xfffn);
     for (const page of changed) {
       this.cache.dropLinear(page);
       this.translator.dropLinear(page);

@@ -59,6 +59,10 @@ export interface EngineControl {
    */
   runTracked(budget: number, skipBreakpoint: boolean): EngineExit;
   readonly holdsSecret: boolean;
+  /** What is loaded from an address that depends on a secret is secret. To be set before anything is tracked */
+  tracksAddresses: boolean;
+  /** Linear addresses that are told before the instruction there executes, perhaps several times */
+  setEntries(linear: ReadonlySet<bigint>, reached: (linear: bigint) => void): void;
   /** CR0, EFER, CS, SS or RFLAGS.VM changed: decode mode and addressing mode are taken from State again. */
   modeChanged(): void;
   /** Cached linear-to-code lookups are stale (TLB bank switched or flushed). Decoded pages stay. */

@@ -3,6 +3,7 @@ import type { BlockSource } from '../devices/storage/block-source';
 import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
 import type { AccessHit, Watchpoint, WatchRequest } from './watchpoints';
+import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
 
 /**
  * The machine as the debug adapter, the command line and tests use it. Implemented by machine/machine.ts.
@@ -62,6 +63,11 @@ export interface Machine {
   writeVmcs(region: HostPhysicalAddress, encoding: number, value: bigint): boolean;
   /** The instruction at a linear address of this space, decoded, or undefined */
   decode(space: AddressSpace, linear: bigint): Instruction | undefined;
+  /**
+   * From now on follows where secrets go (machine/secrecy/). What the machine computes is the same; it is slower where
+   * secrets are touched. Once a machine, best before its first instruction.
+   */
+  trackSecrecy(options: SecrecyOptions): SecrecyTracking;
   /** SHA-256 over vCPU state, RAM and device state: equal for equal machines. Lower-case hex. */
   stateHash(): string;
   translatorEnabled: boolean;

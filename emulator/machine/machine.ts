@@ -37,6 +37,8 @@ import { Processors } from './processors';
 import { registersOf } from './registers';
 import { DEFAULT_QUANTUM, Scheduler } from './scheduler';
 import { dmaWalk, upperDoubleword } from './dma-walk';
+import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
+import { SecrecyTracker } from './secrecy/tracker';
 import { hashMachine } from './state-hash';
 import { TapHub } from './tap-hub';
 import { Translations } from './translations';
@@ -92,6 +94,7 @@ class EmulatedMachine implements Machine {
   private readonly serialListeners = new Set<(byte: number, vcpu: number) => void>();
   private readonly consoleListeners = new Set<(byte: number, vcpu: number) => void>();
   private outcome: Outcome | undefined;
+  private secrecy: SecrecyTracker | undefined;
   private readonly tableWatch: TableWatch | undefined;
 
   constructor(readonly configuration: MachineConfiguration) {
@@ -340,6 +343,20 @@ class EmulatedMachine implements Machine {
   decode(space: AddressSpace, linear: bigint): Instruction | undefined {
     const bytes = this.readMemory(space, linear, LONGEST_INSTRUCTION);
     return this.engine.decodeAt(bytes, linear, space.codeSize);
+  }
+
+  trackSecrecy(options: SecrecyOptions): SecrecyTracking {
+    if (this.secrecy) throw new MachineError('trackSecrecy: secrecy is tracked already');
+    const { memory, processors } = this;
+    const translate = (linear: bigint): number => {
+      const { space } = this.running(processors.running);
+      const { hostPhysical: at } = this.translations.walk(space, linear);
+      return at === undefined ? -1 : this.physical.ramAddress(Number(at));
+    };
+    const running = (): number => processors.running;
+    this.secrecy = new SecrecyTracker({ memory, cpus: processors.cpus, running, translate }, options);
+    this.addTaps(this.secrecy.taps);
+    return this.secrecy;
   }
 
   stateHash(): string {

@@ -1,7 +1,15 @@
 import type { AccessWatch } from './access-watch';
 import { Actor } from './actor';
 import { RAM_BASE } from './layout';
-import { askAll, tellAll, type MayStore, type WriteWatcher, type Writing } from './write-watchers';
+import {
+  askAll,
+  askAllOfLoads,
+  tellAll,
+  type MayLoad,
+  type MayStore,
+  type WriteWatcher,
+  type Writing,
+} from './write-watchers';
 
 const WASM_PAGE = 65536;
 
@@ -27,6 +35,8 @@ export class MachineMemory {
   actorDetail = 0;
   /** Undefined: no bytes are watched */
   accessWatch: AccessWatch | undefined;
+  /** Whether it may get a read tag. Undefined: for every page */
+  mayLoad: MayLoad | undefined;
   private watchers: readonly WriteWatcher[] = [];
 
   /**
@@ -59,5 +69,6 @@ export class MachineMemory {
     this.watchers = watchers;
     this.writing = tellAll(watchers);
     this.mayStore = askAll(watchers);
+    this.mayLoad = askAllOfLoads(watchers);
   }
 }

@@ -47,7 +47,7 @@ export class TableMemory {
     const at = this.physical.ramAddress(address);
     if (at < RAM_BASE) return;
     const { i32: words } = this.physical.memory;
-    this.physical.memory.writing?.(at, 4);
+    this.physical.memory.writing?.(at, 4, true);
     words[at >>> 2] = (words[at >>> 2] ?? 0) | bits;
     this.onStore?.(at, 4);
   }

@@ -278,13 +278,23 @@ export class TlbBanks {
    * the next store must take the slow path. `ramPage` is a wasm address.
    */
   withdrawWrite(ramPage: number): void {
+    this.withdrawTag(ramPage, TLB_WRITE);
+  }
+
+  /** The same for loads and stores */
+  withdrawData(ramPage: number): void {
+    this.withdrawTag(ramPage, TLB_READ);
+    this.withdrawTag(ramPage, TLB_WRITE);
+  }
+
+  private withdrawTag(ramPage: number, tag: number): void {
     const { words, memory } = this;
     for (let vcpu = 0; vcpu < memory.vcpus; vcpu++) {
       for (let bank = 0; bank < TLB_BANK_COUNT; bank++) {
         if ((words[tagsOf(vcpu) + bank * TAG_WORDS + FILLED] ?? 0) === 0) continue;
         const from = (tlbBase(vcpu) + bank * TLB_BANK_SIZE) >>> 2;
         for (let at = from; at < from + (TLB_BANK_SIZE >>> 2); at += TLB_ENTRY_SIZE >>> 2) {
-          const write = at + (TLB_WRITE >>> 2);
+          const write = at + (tag >>> 2);
           const low = words[write] ?? 0;
           if ((low + (words[at + (TLB_ADDEND >>> 2)] ?? 0)) >>> 0 !== ramPage || (low & 0xfff) !== 0) continue;
           words[write] = NONE;

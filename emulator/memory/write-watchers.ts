@@ -4,26 +4,40 @@
  * way for a page, and has had it withdrawn (`Processors.withdrawWrites`), is told of every single write to it.
  */
 export interface WriteWatcher {
-  /** RAM at this wasm address is about to be written, perhaps with what it holds already; may reach into further pages. */
-  writing(wasmAddress: number, length: number): void;
+  /**
+   * RAM at this wasm address is about to be written, perhaps with what it holds already; may reach into further pages.
+   * `marks`: only accessed and dirty flags are set there.
+   */
+  writing(wasmAddress: number, length: number, marks: boolean): void;
   /**
    * Generated code is about to get the free way to a page (wasm address of its first byte): whether it may. `stores`: for
    * a write that follows; otherwise the way would only be ready for one. Absent: it may always.
    */
   mayStore?(ramPage: number, stores: boolean): boolean;
+  /** Likewise for loads, which the slow path tells of. Absent: it may always. */
+  mayLoad?(ramPage: number): boolean;
 }
 
-export type Writing = (wasmAddress: number, length: number) => void;
+/** `marks`: only accessed and dirty flags are set there; absent: no. */
+export type Writing = (wasmAddress: number, length: number, marks?: boolean) => void;
+export type MayLoad = (ramPage: number) => boolean;
 export type MayStore = (ramPage: number, stores: boolean) => boolean;
 
 /** One call that tells all, or undefined: nothing is allocated when it is called. */
 export function tellAll(watchers: readonly WriteWatcher[]): Writing | undefined {
   const [only] = watchers;
   if (!only) return undefined;
-  if (watchers.length === 1) return (wasmAddress, length) => only.writing(wasmAddress, length);
-  return (wasmAddress, length) => {
-    for (const watcher of watchers) watcher.writing(wasmAddress, length);
+  if (watchers.length === 1) return (wasmAddress, length, marks = false) => only.writing(wasmAddress, length, marks);
+  return (wasmAddress, length, marks = false) => {
+    for (const watcher of watchers) watcher.writing(wasmAddress, length, marks);
   };
+}
+
+/** As askAll, for loads */
+export function askAllOfLoads(watchers: readonly WriteWatcher[]): MayLoad | undefined {
+  const asked = watchers.flatMap((watcher) => (watcher.mayLoad ? [watcher.mayLoad.bind(watcher)] : []));
+  const [only] = asked;
+  return asked.length < 2 ? only : (ramPage) => asked.every((mayLoad) => mayLoad(ramPage));
 }
 
 /** All are asked, until one refuses. */

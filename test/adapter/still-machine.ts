@@ -165,6 +165,10 @@ export class StillMachine implements Machine {
   decode(): undefined {
     return undefined;
   }
+  trackSecrecy(): never {
+    throw new Error('not here');
+  }
+
   stateHash(): string {
     return '';
   }

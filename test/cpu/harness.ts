@@ -50,6 +50,8 @@ export class ScriptedEngine implements EngineControl {
   }
 
   readonly holdsSecret = false;
+  tracksAddresses = false;
+  setEntries(): void {}
 
   runTracked(budget: number): EngineExit {
     return this.run(budget);

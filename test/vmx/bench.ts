@@ -54,6 +54,8 @@ const noEngine = (): EngineControl => ({
   run: () => EngineExit.Budget,
   runTracked: () => EngineExit.Budget,
   holdsSecret: false,
+  tracksAddresses: false,
+  setEntries: () => undefined,
   modeChanged: () => undefined,
   translationChanged: () => undefined,
   codeChanged: () => undefined,

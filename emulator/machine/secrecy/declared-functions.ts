@@ -1,0 +1,118 @@
+import { RAM_BASE } from '../../memory/layout';
+import { OWN_SECRETS, type DeclaredFunction, type HostRange } from './api';
+import type { SecretBytes } from './secret-bytes';
+
+const PAGE = 4096;
+
+/** A call of a declared function that has not returned yet. */
+interface Call {
+  readonly vcpu: number;
+  readonly returnsTo: bigint;
+  readonly stack: bigint;
+  /** wasm address of each page of the output; -1 where there is none */
+  readonly pages: readonly number[];
+  readonly start: bigint;
+  readonly length: number;
+  /** Which of the bytes it has written */
+  readonly written: Uint8Array;
+}
+
+/** More are not kept: a call that never returns must not hold memory for ever. */
+const MOST_CALLS = 64;
+
+/**
+ * Declared encryption: when such a function returns, the bytes of its output that it has written are no secret any more.
+ * Where the monitor's own secrets are declared, only bytes that depend on one: an encryption that has not used the key
+ * declares nothing.
+ */
+export class DeclaredFunctions {
+  private readonly byEntry = new Map<bigint, DeclaredFunction>();
+  private calls: Call[] = [];
+
+  constructor(
+    functions: readonly DeclaredFunction[],
+    keys: readonly HostRange[],
+    private readonly secrets: SecretBytes,
+    /** Linear addresses at which `reached` is to be called before the instruction executes */
+    private readonly announce: (address: bigint) => void,
+    private readonly translate: (linear: bigint) => number,
+    private readonly read64: (linear: bigint) => bigint | undefined,
+  ) {
+    this.keyed = keys.length > 0;
+    for (const declared of functions) {
+      this.byEntry.set(declared.entry, declared);
+      announce(declared.entry);
+    }
+  }
+
+  private readonly keyed: boolean;
+
+  reached(rip: bigint, vcpu: number, gpr: (register: number) => bigint): void {
+    const stack = gpr(4);
+    this.returned(rip, stack, vcpu);
+    const declared = this.byEntry.get(rip);
+    const returnsTo = declared && this.read64(stack);
+    if (!declared || returnsTo === undefined) return;
+    // The same entry again, without an instruction between: a stop of the debugger
+    if (this.calls.some((call) => call.vcpu === vcpu && call.stack === stack && call.returnsTo === returnsTo)) return;
+    const start = gpr(declared.output);
+    const given = 'bytes' in declared.length ? BigInt(declared.length.bytes) : gpr(declared.length.register);
+    const length = Number(BigInt.asUintN(32, given));
+    if (length === 0 || length > 1 << 24) return;
+    const pages: number[] = [];
+    for (let page = start & ~0xfffn; page < start + BigInt(length); page += 4096n) pages.push(this.translate(page));
+    if (this.calls.length === MOST_CALLS) this.calls.shift();
+    this.calls.push({ vcpu, returnsTo, stack, pages, start, length, written: new Uint8Array(length) });
+    this.announce(returnsTo);
+  }
+
+  private returned(rip: bigint, stack: bigint, vcpu: number): void {
+    const call = this.calls.findLast((candidate) => candidate.vcpu === vcpu && candidate.returnsTo === rip);
+    if (!call || stack <= call.stack) return;
+    this.calls = this.calls.filter((other) => other !== call);
+    for (let i = 0; i < call.length; i++) {
+      if (call.written[i] === 0) continue;
+      const at = this.addressOf(call, i);
+      if (at < 0) continue;
+      const { bits, labels } = this.secrets.read(at, 1);
+      if (bits !== 0n && (!this.keyed || labels & OWN_SECRETS)) this.secrets.clean(at, 1);
+    }
+  }
+
+  private addressOf({ start, pages }: Call, offset: number): number {
+    const inFirst = Number(start & 0xfffn) + offset;
+    const page = pages[Math.floor(inFirst / PAGE)] ?? -1;
+    return page < 0 ? -1 : page + (inFirst % PAGE);
+  }
+
+  /** RAM is written, within a page. */
+  written(at: number, length: number, vcpu: number): void {
+    const page = at - (at % PAGE);
+    for (const call of this.calls) {
+      if (call.vcpu !== vcpu) continue;
+      for (const [index, known] of call.pages.entries()) {
+        if (known !== page) continue;
+        const first = index * PAGE + (at % PAGE) - Number(call.start & 0xfffn);
+        const from = Math.max(first, 0);
+        if (from < first + length) call.written.fill(1, from, Math.min(first + length, call.length));
+      }
+    }
+  }
+
+  get active(): boolean {
+    return this.calls.length > 0;
+  }
+
+  save(): readonly Call[] {
+    return this.calls.map((call) => ({ ...call, written: call.written.slice() }));
+  }
+
+  restore(saved: readonly Call[]): void {
+    this.calls = saved.map((call) => ({ ...call, written: call.written.slice() }));
+  }
+}
+
+export const wasmRange = ({ start, end }: HostRange): { readonly start: number; readonly end: number } => ({
+  start: RAM_BASE + start,
+  end: RAM_BASE + end,
+});
