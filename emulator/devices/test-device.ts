@@ -25,6 +25,8 @@ export class TestDevice implements MmioRange, Device {
   readonly ports: readonly PortRange[];
   private readonly scratch = new Uint8Array(SCRATCH_SIZE);
   private readonly memory = new Uint8Array(MEMORY_SIZE);
+  /** Beyond it there are zeros */
+  private reach = 0;
 
   /** @param line an input of the interrupt controllers, 0 to 23 */
   constructor(line: (number: number) => InterruptLine) {
@@ -64,12 +66,13 @@ export class TestDevice implements MmioRange, Device {
 
   write(offset: bigint, size: number, value: bigint): void {
     for (let i = 0; i < size; i++) this.memory[Number(offset) + i] = Number((value >> BigInt(8 * i)) & 0xffn);
+    this.reach = Math.max(this.reach, Math.min(MEMORY_SIZE, Number(offset) + size));
   }
 
   save(out: StateWriter): void {
     out.blob(this.scratch);
-    const used = this.memory.findLastIndex((byte) => byte !== 0) + 1;
-    out.blob(this.memory.subarray(0, used));
+    while (this.reach > 0 && this.memory[this.reach - 1] === 0) this.reach--;
+    out.blob(this.memory.subarray(0, this.reach));
   }
 
   restore(from: StateReader): void {
@@ -77,6 +80,7 @@ export class TestDevice implements MmioRange, Device {
     const used = from.blob();
     this.memory.fill(0);
     this.memory.set(used);
+    this.reach = used.length;
   }
 
   private readScratch(port: number, size: number): number {

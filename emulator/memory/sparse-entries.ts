@@ -9,21 +9,24 @@ export interface EntryTable {
   readonly valid: number;
 }
 
-/** Writes tables as their valid entries: how many, then the index and the words of each. */
+/** Where tables are collected; kept, for a snapshot is made every few milliseconds */
+let collected = new Int32Array(4096);
+
+/** Writes tables as their valid entries: how many, then the index and the words of each. One at a time. */
 export class SparseWriter {
-  private saved = new Int32Array(4096);
   private length = 0;
 
   constructor(private readonly words: Int32Array) {}
 
   put(word: number): void {
     this.reserve(1);
-    this.saved[this.length++] = word;
+    collected[this.length++] = word;
   }
 
   entries({ first, count, size, flags, valid }: EntryTable): void {
     this.reserve(1 + count * (1 + size));
-    const { words, saved } = this;
+    const { words } = this;
+    const saved = collected;
     const counter = this.length;
     let at = counter + 1;
     let found = 0;
@@ -38,14 +41,14 @@ export class SparseWriter {
   }
 
   finish(): Int32Array {
-    return this.saved.slice(0, this.length);
+    return collected.slice(0, this.length);
   }
 
   private reserve(more: number): void {
-    if (this.length + more <= this.saved.length) return;
+    if (this.length + more <= collected.length) return;
     const grown = new Int32Array((this.length + more) * 2);
-    grown.set(this.saved.subarray(0, this.length));
-    this.saved = grown;
+    grown.set(collected.subarray(0, this.length));
+    collected = grown;
   }
 }
 

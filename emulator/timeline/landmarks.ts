@@ -7,6 +7,8 @@ import type { PageImages } from './page-images';
  */
 export interface Landmark<State> {
   readonly moment: number;
+  /** Inputs that the machine had been given: at one moment there may be landmarks with more and more of them */
+  readonly given: number;
   readonly state: State;
   /** What the state takes */
   readonly bytes: number;
@@ -17,12 +19,13 @@ export interface Landmark<State> {
   shared: number;
 }
 
-/** The index of the last landmark at or before a moment; the first one's is 0. */
-export function indexAt(landmarks: readonly Landmark<unknown>[], moment: number): number {
+/** The index of the last landmark at or before a moment, with at most so many inputs given; the first one's is 0. */
+export function indexAt(landmarks: readonly Landmark<unknown>[], moment: number, given: number): number {
   let [low, high] = [0, landmarks.length];
   while (high - low > 1) {
     const middle = (low + high) >>> 1;
-    if ((landmarks[middle]?.moment ?? Infinity) <= moment) low = middle;
+    const mark = landmarks[middle];
+    if (mark && (mark.moment < moment || (mark.moment === moment && mark.given <= given))) low = middle;
     else high = middle;
   }
   return low;

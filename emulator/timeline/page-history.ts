@@ -8,6 +8,9 @@ import { PagePool, ZERO_PAGE } from './page-pool';
 const PAGE = 4096;
 const PAGE_SHIFT = 12;
 
+/** A moment of the machine, and all of it but RAM */
+export type Point<State> = Pick<Landmark<State>, 'moment' | 'given' | 'state' | 'bytes'>;
+
 /** What must follow when RAM becomes that of another moment */
 export interface HistoryHost {
   /** Whether something was made of the code in a RAM page: wasm address of its first byte */
@@ -50,7 +53,7 @@ export class PageHistory<State> implements WriteWatcher {
   constructor(
     private readonly memory: MachineMemory,
     private readonly host: HistoryHost,
-    first: { readonly moment: number; readonly state: State; readonly bytes: number },
+    first: Point<State>,
     readonly limit: number,
   ) {
     this.words = memory.i32;
@@ -116,20 +119,16 @@ export class PageHistory<State> implements WriteWatcher {
   /**
    * Sets a landmark where the machine stands, between the last one and the next.
    * @param cost milliseconds from the last one to here
-   * @param bytes what the state takes
    */
-  set(moment: number, state: State, bytes: number, cost: number): void {
+  set(point: Point<State>, cost: number): void {
     const previous = this.last;
-    if (previous.moment === moment) return;
     this.marks.splice(this.at + 1, 0, {
-      moment,
-      state,
-      bytes,
+      ...point,
       images: previous.images,
       cost: Math.max(0, previous.cost - cost),
       shared: previous.shared,
     });
-    this.kept += bytes;
+    this.kept += point.bytes;
     previous.images = undefined;
     this.close(cost);
   }
@@ -179,8 +178,8 @@ export class PageHistory<State> implements WriteWatcher {
   }
 
   /** The landmark from where the machine would run to a moment */
-  landmark(moment: number): Landmark<State> {
-    const target = indexAt(this.marks, moment);
+  landmark(moment: number, given: number): Landmark<State> {
+    const target = indexAt(this.marks, moment, given);
     const [first] = this.marks;
     const over = target > 0 && !first?.images && (this.at === 0 || this.undo === undefined);
     return this.mark(over ? 0 : target);
@@ -190,11 +189,11 @@ export class PageHistory<State> implements WriteWatcher {
    * Makes RAM that of the landmark before a moment, or of an earlier one when no way leads there.
    * @returns that landmark, whose state the machine is to get
    */
-  goTo(moment: number): Landmark<State> {
+  goTo(moment: number, given: number): Landmark<State> {
     this.rewind();
     for (;;) {
       if (!this.undo) this.powerOn();
-      const target = indexAt(this.marks, moment);
+      const target = indexAt(this.marks, moment, given);
       if (this.at === target) break;
       const piece = this.mark(target < this.at ? this.at - 1 : this.at);
       if (piece.images) {
@@ -208,7 +207,7 @@ export class PageHistory<State> implements WriteWatcher {
 
   /** False is certain: nothing was written to this page of RAM between two moments. */
   mayBeWritten(page: number, from: number, to: number): boolean {
-    for (let index = indexAt(this.marks, from); index < this.marks.length; index++) {
+    for (let index = indexAt(this.marks, from, 0); index < this.marks.length; index++) {
       const mark = this.mark(index);
       if (index > 0 && mark.moment >= to) return false;
       if (mark.images ? mark.images.has(page) : !this.untouched(index, page)) return true;

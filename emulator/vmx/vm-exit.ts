@@ -44,8 +44,10 @@ export function vmExit(core: VmxCore): void {
 function takeExit(core: VmxCore): void {
   const { cpu, exit } = core;
   cpu.taps.vmExitBegin?.(exit.reason, cpu.index);
+  core.vmcs.beginWrites();
   recordInformation(core);
   saveGuestState(core);
+  core.vmcs.endWrites();
   const n = core.nextExit();
   core.delivery.active = false;
   if (storeMsrArea(core, Slot.EXIT_MSR_STORE_ADDRESS, Slot.EXIT_MSR_STORE_COUNT) !== 0)

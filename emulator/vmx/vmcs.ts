@@ -124,6 +124,8 @@ export class Vmcs {
   /** wasm address of the region; -1 when there is no current VMCS */
   private base = -1;
   private address = NO_VMCS;
+  /** Writes of fields were announced already. */
+  private announced = false;
   private low = 0xffff_ffff;
   private high = 0xffff_ffff;
 
@@ -162,12 +164,27 @@ export class Vmcs {
     return this.base;
   }
 
-  /** Any field of the region may be written next, by generated code. */
+  /**
+   * Many fields are written until `endWrites`, as a VM exit does: they are announced at once, unless somebody wants to know
+   * of each.
+   */
+  beginWrites(): void {
+    const { writing, accessWatch } = this.memory;
+    if (accessWatch || !writing) return;
+    writing(this.base, VMCS_DATA_SIZE);
+    this.announced = true;
+  }
+
+  endWrites(): void {
+    this.announced = false;
+  }
+
+  /** These fields are written next, by generated code. */
   announceWrites(fields: readonly WrittenField[], exitControls: number): void {
     const { writing, accessWatch } = this.memory;
     if (accessWatch)
       accessWatch.writingFields(this.base, fields, exitControls, () => writing?.(this.base, VMCS_DATA_SIZE));
-    else writing?.(this.base, VMCS_DATA_SIZE);
+    else if (!this.announced) writing?.(this.base, VMCS_DATA_SIZE);
   }
 
   /** Whether generated code may write the region without telling anybody */
@@ -196,7 +213,7 @@ export class Vmcs {
   }
 
   set32(slot: number, value: number): void {
-    this.memory.writing?.(this.base + slot, 4);
+    if (!this.announced) this.memory.writing?.(this.base + slot, 4);
     this.view.setUint32(this.base + slot, value >>> 0, true);
   }
 
@@ -210,13 +227,13 @@ export class Vmcs {
   }
 
   set64(slot: number, value: bigint): void {
-    this.memory.writing?.(this.base + slot, 8);
+    if (!this.announced) this.memory.writing?.(this.base + slot, 8);
     this.view.setBigUint64(this.base + slot, value, true);
   }
 
   /** Copies 8 bytes of the vCPU's state block to a slot, and back: no bigint is made on the way. */
   save(slot: number, stateOffset: number): void {
-    this.memory.writing?.(this.base + slot, 8);
+    if (!this.announced) this.memory.writing?.(this.base + slot, 8);
     const at = (this.base + slot) >>> 2;
     const from = (STATE_BASE + stateOffset) >>> 2;
     this.words[at] = this.words[from] ?? 0;

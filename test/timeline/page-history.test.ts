@@ -47,7 +47,7 @@ class Toy {
       withdrawWrites: () => this.free.clear(),
       powerOn: () => this.powerOn(),
     };
-    this.history = new PageHistory(this.memory, host, { moment: 0, state: 0, bytes: 64 }, limit);
+    this.history = new PageHistory(this.memory, host, { moment: 0, given: 0, state: 0, bytes: 64 }, limit);
     this.memory.watchWrites(this.history);
   }
 
@@ -91,13 +91,14 @@ class Toy {
     }
   }
 
-  set(): void {
-    this.history.set(this.moment, this.moment, 64, 1);
+  set(cost = 1): void {
+    const { moment } = this;
+    if (this.history.last.moment !== moment) this.history.set({ moment, given: 0, state: moment, bytes: 64 }, cost);
   }
 
   seek(moment: number): void {
     if (this.moment === this.end) this.set();
-    const mark = this.history.goTo(moment);
+    const mark = this.history.goTo(moment, 0);
     assert.equal(mark.state, mark.moment);
     assert.ok(mark.moment <= moment);
     this.moment = mark.moment;
@@ -193,7 +194,7 @@ describe('history of pages', () => {
     const toy = new Toy(1 << 20, 8);
     for (let i = 0; i < 3000; i++) {
       toy.step();
-      if (i % 5 === 0) toy.history.set(toy.moment, toy.moment, 64, 1000);
+      if (i % 5 === 0) toy.set(1000);
     }
     const { landmarks } = toy.history;
     assert.ok(landmarks.length > 10, `${landmarks.length} landmarks`);
