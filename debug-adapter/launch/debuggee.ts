@@ -1,5 +1,7 @@
 import type { StaleTranslation, VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
 import type { Context, Machine, RunResult } from '../../emulator/machine/api';
+import type { Timeline } from '../../emulator/timeline/api';
+import { createTimeline } from '../../emulator/timeline/timeline';
 import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
 import { formatSymbol, Layers, linearRip } from '../stack/layers';
@@ -62,6 +64,8 @@ export class Debuggee {
     readonly images: readonly Image[],
     /** Where relative source paths begin */
     readonly folder: string,
+    /** All running goes through it */
+    readonly timeline: Timeline = createTimeline(machine, { recording: false }),
   ) {
     this.arrivals = new Arrivals(machine);
     this.layers = new Layers(machine, images);
@@ -128,7 +132,7 @@ export class Debuggee {
     for (;;) {
       const left = end - this.instructionsOf(vcpu);
       if (left <= 0) return LIMIT;
-      const result = machine.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu);
+      const result = this.timeline.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu);
       if (result.why !== 'breakpoint') return result;
       // It stood there already when its turn ended.
       if (this.arrivals.isHandled(result.vcpu) || this.arrivals.isResumption(result.vcpu, result.linear)) continue;

@@ -36,7 +36,7 @@ import { raiseInit, raiseStartUp } from './start-up';
 import type { SaferModePlatform } from './safer-mode/platform';
 import type { Secrecy } from './secrecy';
 import { CpuState } from './state';
-import { StrictTranslation } from './strict-translation';
+import { StrictTranslation, type StrictKept } from './strict-translation';
 import type { Taps } from './taps';
 import { switchTask } from './task-switch';
 import { Translation } from './translation';
@@ -74,6 +74,14 @@ export interface CpuParts {
   readonly virtualization: (cpu: Processor) => Virtualization;
   /** Strict mode, shared by all processors; absent: off */
   readonly tableWatch?: TableWatch | undefined;
+}
+
+/** What a processor remembers between two instructions besides its state block and its TLB */
+export interface CpuKept {
+  readonly turnEnd: number;
+  readonly injected: InjectedEvent | undefined;
+  readonly ended: CpuRunResult | undefined;
+  readonly strict: StrictKept | undefined;
 }
 
 const VM = Number(Rflags.VM);
@@ -207,6 +215,19 @@ export class Cpu implements Processor {
     return this.number(State.RETIRED);
   }
 
+  /**
+   * Steps that it has made: each either retires an instruction or is an event that retires none (a VM exit, a delivery, a
+   * jump of the clock, a turn's end), and is counted at its end, by one. So every state between two steps has a number.
+   */
+  get transitions(): number {
+    return this.number(State.RETIRED) + this.number(State.EVENTS);
+  }
+
+  /** A step is complete that retired no instruction. */
+  countEvent(): void {
+    this.state.increment64(State.EVENTS);
+  }
+
   get tsc(): bigint {
     const { state } = this;
     const multiplier = state.get64(State.TSC_MULTIPLIER);
@@ -277,6 +298,20 @@ export class Cpu implements Processor {
     initState(this);
   }
 
+  keep(): CpuKept {
+    const { turnEnd, injected, ended } = this;
+    return { turnEnd, injected, ended, strict: this.translation.strict?.keep() };
+  }
+
+  /** State block, TLB and RAM are those of another moment, and this was kept then. `resume` has to follow. */
+  takeBack(kept: CpuKept): void {
+    this.turnEnd = kept.turnEnd;
+    this.injected = kept.injected;
+    this.ended = kept.ended;
+    if (kept.strict) this.translation.strict?.takeBack(kept.strict);
+    this.virtualization.restored();
+  }
+
   vmxAbort(code: number): void {
     this.ended = { why: 'vmx-abort', code };
   }
@@ -331,11 +366,13 @@ export class Cpu implements Processor {
    * Runs at most `budget` instructions, and not past the end of its turn. Returns earlier as the result says, and also
    * ('budget') after as many events without an instruction, so that a program that faults for ever cannot hold the caller.
    * `skipBreakpoint`: the first instruction does not report its breakpoint.
+   * `steps`: makes no more transitions than these; ends as by the budget when it has made them.
    */
-  run(budget: number, skipBreakpoint = false): CpuRunResult {
+  run(budget: number, skipBreakpoint = false, steps = Infinity): CpuRunResult {
     this.stopping = false;
     const end = this.retired + budget;
     const { memory } = this.physical;
+    const last = this.transitions + steps;
     let skip = skipBreakpoint;
     let events = 0;
     try {
@@ -345,24 +382,29 @@ export class Cpu implements Processor {
         if (this.stopping) return REQUESTED;
         const { retired } = this;
         const clock = retired + this.number(State.CLOCK_IDLE);
-        const left = Math.min(end - retired, this.turnEnd - clock);
-        if (left <= 0 || events > budget) return BUDGET;
+        // Before it may end: what is due now has happened in every state that somebody can see or change.
         this.advanceTime(clock);
+        const room = last - retired - this.number(State.EVENTS);
+        const left = Math.min(end - retired, this.turnEnd - clock, room);
+        if (left <= 0 || events > budget) return BUDGET;
         memory.actor = Actor.Delivery;
         const handled = handleBoundary(this, clock);
         memory.actor = Actor.Instruction;
         if (handled) {
           skip = false;
           events++;
+          this.countEvent();
           continue;
         }
         if (!isActive(this)) {
           if (!this.idle()) return this.ended ?? HALTED;
           events++;
+          this.countEvent();
           continue;
         }
         if (this.breakpoints.armed && this.hitsBreakpoint()) {
           events++;
+          this.countEvent();
           continue;
         }
         const { nonRoot } = this.virtualization;

@@ -103,14 +103,21 @@ export class Execution {
     const row = this.helperOf(insn.row);
     cpu.exited = false;
     try {
-      if (row.askedBefore && cpu.exits(insn)) return;
+      if (row.askedBefore && cpu.exits(insn)) {
+        cpu.countEvent();
+        return;
+      }
       this.prepareNextRip(insn);
       row.helper(cpu, insn);
     } catch (error) {
       this.unwind(error);
+      cpu.countEvent();
       return;
     }
-    if (cpu.exited) return;
+    if (cpu.exited) {
+      cpu.countEvent();
+      return;
+    }
     state.copy64(State.RIP, State.NEXT_RIP);
     state.increment64(State.RETIRED);
     finishInstruction(cpu, start, row.keepsResume, row.suppressesTrap);
@@ -182,7 +189,7 @@ export class Execution {
           qualification: state.get64(State.FAULT_QUALIFICATION),
         });
         this.unwind(raised);
-        return;
+        break;
       }
       case FaultKind.ApicAccess:
         raiseApicAccess(
@@ -190,7 +197,7 @@ export class Execution {
           Number(state.get64(State.FAULT_QUALIFICATION)),
           instructionAt(cpu, this.fetchByte)?.length ?? 0,
         );
-        return;
+        break;
       case FaultKind.FetchOutsideRam: {
         const physical = state.get64(State.FAULT_PHYSICAL).toString(16);
         throw cpu.unsupported(`fetching an instruction outside RAM, at physical address 0x${physical}`);
@@ -206,6 +213,7 @@ export class Execution {
         this.cpu.deliver(hardwareException(vector, errorCode, payload));
       }
     }
+    cpu.countEvent();
   }
 
   /** Repeats the one instruction whose access was refused for the time being; see SlowPath. */

@@ -247,6 +247,8 @@ export interface Virtualization {
   endDelivery(): void;
   /** IRET is about to execute in non-root: "NMI exiting"/"virtual NMIs" decide what it unblocks. True: handled here. */
   iretUnblocksNmi(): boolean;
+  /** State block and RAM are those of another moment: nothing derived from them is to be used. */
+  restored(): void;
 }
 
 /** Access types of APIC-access VM exits (SDM vol. 3, table 28-6) */
@@ -325,6 +327,7 @@ export const noVirtualization: Virtualization = {
   fixedCr4: () => true,
   nextDeadline: () => Infinity,
   beginDelivery: () => undefined,
+  restored: () => undefined,
   endDelivery: () => undefined,
   iretUnblocksNmi: () => false,
 };

@@ -21,6 +21,13 @@ export const enum Verdict {
   Stale,
 }
 
+/** What strict mode remembers of one vCPU */
+export interface StrictKept {
+  readonly roots: ReadonlyMap<number, number>;
+  readonly fetchedPage: bigint;
+  readonly fetchedSequence: number;
+}
+
 /** What a cached mapping says, against which the tables are held. */
 export interface CachedMapping {
   readonly hostPhysical: number;
@@ -40,7 +47,7 @@ export class StrictTranslation {
   private culprit: StaleEntry | undefined;
   private culpritSequence = 0;
   /** Tables that the banks' mappings come from, by bank */
-  private readonly roots = new Map<number, number>();
+  private roots = new Map<number, number>();
   private found: StaleTranslation | undefined;
   private entrySize = 8;
   private fetchedPage = -1n;
@@ -66,6 +73,17 @@ export class StrictTranslation {
       const size = table === 'ept' ? 8 : this.entrySize;
       this.culprit = entryOf(table === 'ept' ? 'ept' : 'paging', name, at, size, now, change);
     };
+  }
+
+  keep(): StrictKept {
+    const { fetchedPage, fetchedSequence } = this;
+    return { roots: new Map(this.roots), fetchedPage, fetchedSequence };
+  }
+
+  takeBack(kept: StrictKept): void {
+    this.roots = new Map(kept.roots);
+    this.fetchedPage = kept.fetchedPage;
+    this.fetchedSequence = kept.fetchedSequence;
   }
 
   watches(wasmAddress: number): boolean {

@@ -4,6 +4,8 @@ import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
 import type { AccessHit, Watchpoint, WatchRequest } from './watchpoints';
 import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
+import type { MachineInput } from './input';
+import type { MachineState } from './state';
 
 /**
  * The machine as the debug adapter, the command line and tests use it. Implemented by machine/machine.ts.
@@ -15,6 +17,11 @@ export interface Machine {
   readonly boot: BootReport;
   /** Instructions retired since power-on, all vCPUs: the virtual clock */
   readonly instructions: number;
+  /**
+   * Transitions since power-on, all vCPUs: instructions that retired, and events that retired none (a VM exit, a delivery,
+   * a jump of the clock, the end of a turn). Every state between two of them has a number of its own.
+   */
+  readonly moment: number;
   readonly vcpus: readonly Vcpu[];
   /** Callbacks of the platform; several listeners may be added. */
   addTaps(taps: Taps): () => void;
@@ -23,14 +30,19 @@ export interface Machine {
   /** Output of the debug console, ports 0xe9 and 0x402. */
   onDebugConsole(listener: (byte: number, vcpu: number) => void): () => void;
   serialInput(bytes: Uint8Array): void;
+  /** Called with all that is given to the machine from outside while it stands, before it takes effect. */
+  onInput(listener: (input: MachineInput) => void): () => void;
+  /** Gives an input that `onInput` told of once more; nobody is told. */
+  apply(input: MachineInput): void;
   /**
    * Runs at most `limit` instructions of all vCPUs together, and stops earlier on a breakpoint, a requested stop or the
    * machine's end.
    * `stepOverBreakpoint`: the first instruction, that of the vCPU whose turn it is, does not report its breakpoint.
    * `vcpu`: the limit counts instructions of this one, while the others run as their turns come. When they have
    * executed a million without it, the run ends as by the limit.
+   * `until`: a moment that is never passed; the run ends there as by the limit.
    */
-  run(limit: number, stepOverBreakpoint?: boolean, vcpu?: number): RunResult;
+  run(limit: number, stepOverBreakpoint?: boolean, vcpu?: number, until?: number): RunResult;
   /** Ends the running `run` at the next instruction boundary; called from taps and breakpoint listeners. */
   requestStop(): void;
   /**
@@ -70,6 +82,14 @@ export interface Machine {
   trackSecrecy(options: SecrecyOptions): SecrecyTracking;
   /** SHA-256 over vCPU state, RAM and device state: equal for equal machines. Lower-case hex. */
   stateHash(): string;
+  /** Guest RAM from host-physical address 0. Who writes here calls `ramReplaced`. */
+  readonly ram: Uint8Array<ArrayBuffer>;
+  /** Bytes of `ram` are others: what was decoded from them is dropped. Restoring a state has to follow. */
+  ramReplaced(address: number, length: number): void;
+  /** All but RAM, for `restoreState` of the same machine */
+  saveState(): MachineState;
+  /** The machine is what it was, once RAM is too. Taps and listeners stay. */
+  restoreState(saved: MachineState): void;
   translatorEnabled: boolean;
   /** How the work was done; no part of the machine's state */
   readonly statistics: MachineStatistics;

@@ -193,12 +193,14 @@ export class Board {
   save(): Uint8Array {
     const writer = new StateWriter();
     for (const device of this.devices) device.save(writer);
+    writer.u8(this.externalInterrupt ? 1 : 0);
     return writer.finish();
   }
 
   restore(saved: Uint8Array): void {
     const reader = new StateReader(saved);
     for (const device of this.devices) device.restore(reader);
+    this.externalInterrupt = reader.u8() !== 0;
     this.touched();
   }
 }

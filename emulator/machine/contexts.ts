@@ -4,7 +4,7 @@ import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
 import { State } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 import type { AddressSpace, Context, LeftRecord, Registers } from './api';
-import { registersOf } from './registers';
+import { registersOf, type RegisterWrites } from './registers';
 import { spaceOf } from './spaces';
 
 /** The registers that a context shows (registers.ts) lie below the vector registers, which nothing uses yet. */
@@ -20,6 +20,22 @@ interface MutableLeft {
   qualification: bigint;
   guestPhysical: bigint;
   guestLinear: bigint;
+}
+
+/** A context in a `TrackerState` */
+export interface KeptContext {
+  readonly id: number;
+  readonly kept: Uint8Array;
+  /** Undefined: it was never left */
+  readonly left: LeftRecord | undefined;
+}
+
+/** What is known of the contexts of one vCPU at a moment */
+export interface TrackerState {
+  readonly contexts: readonly KeptContext[];
+  /** IDs of the interrupted ones, most recent first, and of the one that runs */
+  readonly order: readonly number[];
+  readonly current: number;
 }
 
 const NOT_LEFT: LeftRecord = {
@@ -53,7 +69,7 @@ class TrackedContext implements Context {
     this.keptState = new CpuState({ view: new DataView(this.kept.buffer) });
     this.registers = registersOf(
       () => this.state,
-      () => (this.runs ? owner.registerWritten : undefined),
+      () => (this.runs ? owner.writes : undefined),
     );
   }
 
@@ -99,6 +115,17 @@ class TrackedContext implements Context {
     this.wasLeft = true;
     this.runs = false;
   }
+
+  save(): KeptContext {
+    return { id: this.id, kept: this.kept.slice(), left: this.wasLeft ? { ...this.left } : undefined };
+  }
+
+  restore(saved: KeptContext, runs: boolean): void {
+    this.kept.set(saved.kept);
+    Object.assign(this.left, saved.left ?? NOT_LEFT);
+    this.wasLeft = saved.left !== undefined;
+    this.runs = runs;
+  }
 }
 
 /**
@@ -108,7 +135,9 @@ class TrackedContext implements Context {
  */
 export class ContextTracker {
   readonly taps: Taps;
-  private readonly list: TrackedContext[] = [];
+  private list: TrackedContext[] = [];
+  /** All that there ever were: one that comes again after going back in time is the same object. */
+  private readonly known = new Map<number, TrackedContext>();
   private readonly byVmcs = new Map<number, TrackedContext>();
   private readonly rootContext: TrackedContext;
   /** Contexts other than the running one that were left, most recent first */
@@ -118,13 +147,14 @@ export class ContextTracker {
 
   /**
    * @param running the processor's state
-   * @param registerWritten to be called after a debugger's write to it
+   * @param writes to be told of a debugger's write to it
+   * @param nextId number of the next context of the machine
    */
   constructor(
     memory: MachineMemory,
     readonly vcpu: number,
     readonly running: CpuState,
-    readonly registerWritten: (name: string) => void,
+    readonly writes: RegisterWrites,
     private readonly nextId: () => number,
   ) {
     this.live = memory.u8.subarray(0, KEPT_SIZE);
@@ -179,9 +209,39 @@ export class ContextTracker {
 
   private add(root: boolean, vmcs: bigint | undefined, since: number): TrackedContext {
     const address = vmcs === undefined ? undefined : hostPhysical(vmcs);
-    const context = new TrackedContext(this.nextId(), this.vcpu, root, address, since, this);
+    const id = this.nextId();
+    const before = this.known.get(id);
+    const same = before?.root === root && before.vmcs === address && before.since === since;
+    const context = same ? before : new TrackedContext(id, this.vcpu, root, address, since, this);
+    this.known.set(id, context);
     this.list.push(context);
     if (vmcs !== undefined) this.byVmcs.set(Number(vmcs), context);
+    return context;
+  }
+
+  save(): TrackerState {
+    return {
+      contexts: this.list.map((context) => context.save()),
+      order: this.order.map(({ id }) => id),
+      current: this.current.id,
+    };
+  }
+
+  restore(saved: TrackerState): void {
+    this.byVmcs.clear();
+    this.list = saved.contexts.map((kept) => {
+      const context = this.contextOf(kept.id);
+      context.restore(kept, kept.id === saved.current);
+      if (context.vmcs !== undefined) this.byVmcs.set(Number(context.vmcs), context);
+      return context;
+    });
+    this.order.splice(0, Infinity, ...saved.order.map((id) => this.contextOf(id)));
+    this.current = this.contextOf(saved.current);
+  }
+
+  private contextOf(id: number): TrackedContext {
+    const context = this.known.get(id);
+    if (!context) throw new RangeError(`the saved state is of another machine: vCPU ${this.vcpu} has no context ${id}`);
     return context;
   }
 }

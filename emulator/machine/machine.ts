@@ -32,13 +32,15 @@ import { placeAcpi } from './acpi/place';
 import { Board } from './board';
 import { boot } from './boot/boot';
 import { ContextTracker } from './contexts';
+import type { MachineInput, WrittenRange } from './input';
 import { MemoryAccess } from './memory-access';
 import { Processors } from './processors';
-import { registersOf } from './registers';
+import { registersOf, writeRegister, type RegisterWrites } from './registers';
 import { DEFAULT_QUANTUM, Scheduler } from './scheduler';
 import { dmaWalk, upperDoubleword } from './dma-walk';
 import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
 import { SecrecyTracker } from './secrecy/tracker';
+import type { MachineState } from './state';
 import { hashMachine } from './state-hash';
 import { TapHub } from './tap-hub';
 import { Translations } from './translations';
@@ -96,6 +98,8 @@ class EmulatedMachine implements Machine {
   private outcome: Outcome | undefined;
   private secrecy: SecrecyTracker | undefined;
   private readonly tableWatch: TableWatch | undefined;
+  private readonly inputListeners = new Set<(input: MachineInput) => void>();
+  private contextCount = 0;
 
   constructor(readonly configuration: MachineConfiguration) {
     const { memory, processors: count = 1, quantum = DEFAULT_QUANTUM } = configuration;
@@ -140,17 +144,17 @@ class EmulatedMachine implements Machine {
     this.processors.current.contextChanged();
     this.scheduler.start();
 
-    let contextCount = 0;
+    const writes = this.processors.states.map((_, vcpu) => this.registerWrites(vcpu));
     this.trackers = this.processors.states.map((state, vcpu) => {
-      const written = (name: string) => this.registerWritten(vcpu, name);
-      const tracker = new ContextTracker(this.memory, vcpu, state, written, () => contextCount++);
+      const tracker = new ContextTracker(this.memory, vcpu, state, writes[vcpu]!, () => this.contextCount++);
       this.hubs[vcpu]?.add(tracker.taps);
       return tracker;
     });
     this.translations = new Translations(this.physical);
-    this.access = new MemoryAccess(this.physical, this.translations, this.engine);
+    const tell = (ranges: readonly WrittenRange[]) => this.tellInput({ kind: 'memory', ranges });
+    this.access = new MemoryAccess(this.physical, this.translations, this.engine, tell);
     this.watchpoints = new Watchpoints(this.memory, this.physical, this.translations, {
-      moment: () => this.instructions,
+      moment: () => this.moment,
       current: () => this.processors.current,
       context: (vcpu) => this.tracker(vcpu).runningContext.id,
       withdraw: () => this.withdrawTags(),
@@ -159,7 +163,7 @@ class EmulatedMachine implements Machine {
       index,
       registers: registersOf(
         () => state,
-        () => (name) => this.registerWritten(index, name),
+        () => writes[index],
       ),
       get activity() {
         return ACTIVITIES[state.get32(State.ACTIVITY)] ?? 'shutdown';
@@ -252,11 +256,47 @@ class EmulatedMachine implements Machine {
     return () => this.consoleListeners.delete(listener);
   }
 
-  serialInput(bytes: Uint8Array): void {
-    this.board.serial.receive(bytes);
+  get moment(): number {
+    let sum = 0;
+    for (const { transitions } of this.processors.cpus) sum += transitions;
+    return sum;
   }
 
-  run(limit: number, stepOverBreakpoint = false, vcpu?: number): RunResult {
+  onInput(listener: (input: MachineInput) => void): () => void {
+    this.inputListeners.add(listener);
+    return () => this.inputListeners.delete(listener);
+  }
+
+  private tellInput(input: MachineInput): void {
+    for (const listener of this.inputListeners) listener(input);
+  }
+
+  apply(input: MachineInput): void {
+    switch (input.kind) {
+      case 'serial':
+        this.board.serial.receive(input.bytes);
+        return;
+      case 'memory':
+        this.access.put(input.ranges);
+        return;
+      case 'register':
+        writeRegister(this.processors.state(input.vcpu), input.name, input.value);
+        this.registerWritten(input.vcpu, input.name);
+        return;
+      case 'vmcs':
+        this.memory.actor = Actor.Debugger;
+        writeVmcsField(this.physical, hostPhysical(input.region), input.encoding, input.value);
+        this.memory.actor = Actor.Instruction;
+    }
+  }
+
+  serialInput(bytes: Uint8Array): void {
+    const input: MachineInput = { kind: 'serial', bytes: bytes.slice() };
+    this.tellInput(input);
+    this.apply(input);
+  }
+
+  run(limit: number, stepOverBreakpoint = false, vcpu?: number, until = Infinity): RunResult {
     const { processors } = this;
     this.board.touched();
     const counted = vcpu === undefined ? undefined : processors.cpu(vcpu);
@@ -270,7 +310,9 @@ class EmulatedMachine implements Machine {
       const cpu = processors.current;
       const before = cpu.retired;
       const most = counted === undefined || cpu === counted ? left : patience;
-      const result = cpu.run(Math.min(most, SLICE), first && stepOverBreakpoint);
+      const steps = until === Infinity ? Infinity : Math.max(0, until - this.moment);
+      const result = cpu.run(Math.min(most, SLICE), first && stepOverBreakpoint, steps);
+      if (result.why === 'budget' && until <= this.moment) return LIMIT;
       const stop = this.stopFor(cpu, result);
       if (stop) return stop;
       const retired = cpu.retired - before;
@@ -334,10 +376,11 @@ class EmulatedMachine implements Machine {
   }
 
   writeVmcs(region: HostPhysicalAddress, encoding: number, value: bigint): boolean {
-    this.memory.actor = Actor.Debugger;
-    const written = writeVmcsField(this.physical, region, encoding, value);
-    this.memory.actor = Actor.Instruction;
-    return written;
+    if (this.readVmcs(region, encoding) === undefined) return false;
+    const input: MachineInput = { kind: 'vmcs', region, encoding, value };
+    this.tellInput(input);
+    this.apply(input);
+    return true;
   }
 
   decode(space: AddressSpace, linear: bigint): Instruction | undefined {
@@ -365,6 +408,56 @@ class EmulatedMachine implements Machine {
     return hashMachine(this.memory, vcpus, processors.running, this.board.save());
   }
 
+  get ram(): Uint8Array<ArrayBuffer> {
+    return this.memory.u8.subarray(RAM_BASE, RAM_BASE + this.memory.ramSize) as Uint8Array<ArrayBuffer>;
+  }
+
+  ramReplaced(address: number, length: number): void {
+    this.engine.codeChanged(RAM_BASE + address, length);
+  }
+
+  saveState(): MachineState {
+    const { processors } = this;
+    return {
+      moment: this.moment,
+      running: processors.running,
+      vcpus: processors.cpus.map((cpu, index) => ({
+        block: processors.bytes(index).slice(),
+        cpu: cpu.keep(),
+        tlb: cpu.tlb.save(),
+        tracker: this.tracker(index).save(),
+      })),
+      board: this.board.save(),
+      called: this.scheduler.keep(),
+      outcome: this.outcome,
+      contexts: this.contextCount,
+      tables: this.tableWatch?.save(),
+    };
+  }
+
+  restoreState(saved: MachineState): void {
+    const { processors } = this;
+    const blocks = saved.vcpus.map(({ block }) => block);
+    processors.restore(saved.running, blocks);
+    this.physical.rangesMoved();
+    this.board.restore(saved.board);
+    // Devices that come back drive their lines, and so may have told processors of what they know already.
+    processors.restore(saved.running, blocks);
+    this.scheduler.takeBack(saved.called);
+    this.outcome = saved.outcome;
+    this.contextCount = saved.contexts;
+    if (saved.tables) this.tableWatch?.restore(saved.tables);
+    saved.vcpus.forEach(({ cpu, tlb, tracker }, index) => {
+      processors.cpu(index).tlb.restore(tlb);
+      processors.cpu(index).takeBack(cpu);
+      this.tracker(index).restore(tracker);
+    });
+    processors.current.resume();
+    // State.DIRECT_VMCS has come back, and watchers of writes may have refused it since.
+    this.processors.withdrawWrites();
+    if (this.tableWatch) this.withdrawTags();
+  }
+
   private end(outcome: Outcome): void {
     this.outcome ??= outcome;
     this.processors.current.requestStop();
@@ -373,6 +466,13 @@ class EmulatedMachine implements Machine {
   /** Instructions of one vCPU, or of all */
   private countOf(cpu: Cpu | undefined): number {
     return cpu === undefined ? this.instructions : cpu.retired;
+  }
+
+  private registerWrites(vcpu: number): RegisterWrites {
+    return {
+      writing: (name, value) => this.tellInput({ kind: 'register', vcpu, name, value }),
+      written: (name) => this.registerWritten(vcpu, name),
+    };
   }
 
   private registerWritten(vcpu: number, name: string): void {

@@ -2,7 +2,9 @@ import type { EngineControl } from '../engine/host';
 import { Actor } from '../memory/actor';
 import { hostPhysical, PAGE_SIZE } from '../memory/address';
 import type { PhysicalMemory } from '../memory/physical';
+import { RAM_BASE } from '../memory/layout';
 import type { AddressSpace } from './api';
+import type { WrittenRange } from './input';
 import type { Translations } from './translations';
 
 /** The debugger's access to memory: RAM only, through the tables of an address space, without effect on the processor. */
@@ -11,6 +13,8 @@ export class MemoryAccess {
     private readonly physical: PhysicalMemory,
     private readonly translations: Translations,
     private readonly engine: EngineControl,
+    /** Before bytes are written */
+    private readonly writing: (ranges: readonly WrittenRange[]) => void,
   ) {}
 
   /** @returns as many bytes as are mapped to RAM without a gap */
@@ -24,14 +28,24 @@ export class MemoryAccess {
 
   /** @returns how many bytes were written; decoded and translated code of these bytes is dropped */
   write(space: AddressSpace, address: bigint, bytes: Uint8Array): number {
-    return this.eachPage(space, address, bytes.length, (at, offset, size) => {
+    const ranges: WrittenRange[] = [];
+    const done = this.eachPage(space, address, bytes.length, (at, offset, size) => {
+      ranges.push({ address: at - RAM_BASE, bytes: bytes.slice(offset, offset + size) });
+    });
+    if (done > 0) this.writing(ranges);
+    this.put(ranges);
+    return done;
+  }
+
+  put(ranges: readonly WrittenRange[]): void {
+    for (const { address, bytes } of ranges) {
       const { memory } = this.physical;
       memory.actor = Actor.Debugger;
-      memory.writing?.(at, size);
+      memory.writing?.(RAM_BASE + address, bytes.length);
       memory.actor = Actor.Instruction;
-      memory.u8.set(bytes.subarray(offset, offset + size), at);
-      this.engine.codeChanged(at, size);
-    });
+      memory.u8.set(bytes, RAM_BASE + address);
+      this.engine.codeChanged(RAM_BASE + address, bytes.length);
+    }
   }
 
   private eachPage(

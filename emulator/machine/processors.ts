@@ -87,6 +87,12 @@ export class Processors {
     cpu.resume();
   }
 
+  /** State blocks of another moment, when this vCPU ran. Nothing that is derived from them follows. */
+  restore(running: number, blocks: readonly Uint8Array[]): void {
+    this.place(running);
+    blocks.forEach((block, index) => this.bytes(index).set(block));
+  }
+
   private get apicBase(): bigint {
     return this.state(this.index).get64(State.APIC_BASE) & APIC_BASE_FIXED;
   }

@@ -75,21 +75,36 @@ const ROWS: readonly RegisterRow[] = [
 const NAMES = ROWS.map((row) => row.name);
 const BY_NAME = new Map(ROWS.map((row) => [row.name, row]));
 
+/** False: no such register, or it cannot be written. Nobody is told. */
+export function writeRegister(state: CpuState, name: string, value: bigint): boolean {
+  const row = BY_NAME.get(name);
+  row?.write?.(state, value);
+  return row?.write !== undefined;
+}
+
+/** What is to be told of a write to a register, by its name */
+export interface RegisterWrites {
+  /** Before it takes effect */
+  writing(name: string, value: bigint): void;
+  written(name: string): void;
+}
+
 /**
  * Registers of a context.
  * @param state the running state block, or the copy that was kept when the context was left
- * @param changed what to call after a write, with the register's name; undefined when these cannot be written now
+ * @param writes undefined when these cannot be written now
  */
-export function registersOf(state: () => CpuState, changed: () => ((name: string) => void) | undefined): Registers {
+export function registersOf(state: () => CpuState, writes: () => RegisterWrites | undefined): Registers {
   return {
     names: () => NAMES,
     read: (name) => BY_NAME.get(name)?.read(state()),
     write: (name, value) => {
       const row = BY_NAME.get(name);
-      const notify = changed();
-      if (!row?.write || !notify) return false;
+      const told = writes();
+      if (!row?.write || !told) return false;
+      told.writing(name, value);
       row.write(state(), value);
-      notify(name);
+      told.written(name);
       return true;
     },
   };

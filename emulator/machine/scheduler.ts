@@ -14,7 +14,7 @@ export const DEFAULT_QUANTUM = 10_000;
  */
 export class Scheduler {
   /** This vCPU may sleep, but has not looked since something could have arrived for it: it is to look first. */
-  private readonly called: boolean[];
+  private called: boolean[];
 
   constructor(
     private readonly processors: Processors,
@@ -47,7 +47,7 @@ export class Scheduler {
   }
 
   /**
-   * Ends the turn and gives the next one away.
+   * Ends the turn and gives the next one away: a transition of the vCPU whose turn ends.
    * @param asleep the vCPU whose turn ends has looked, and there is nothing for it to do
    * @returns false when nothing can happen any more: all sleep, and nothing is due to wake one
    */
@@ -65,12 +65,21 @@ export class Scheduler {
       chosen = cpu;
     }
     if (!chosen) return false;
+    processors.current.countEvent();
     processors.current.state.set64(State.TURN_END, 0n);
     processors.switchTo(chosen.index);
     this.called[chosen.index] = false;
     chosen.idleUntil(earliest);
     giveTurn(chosen, chosen.clock + this.quantum);
     return true;
+  }
+
+  keep(): readonly boolean[] {
+    return this.called.slice();
+  }
+
+  takeBack(kept: readonly boolean[]): void {
+    this.called = kept.slice();
   }
 
   /** Clock at which a vCPU would do something if nobody else did. */

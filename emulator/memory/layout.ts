@@ -221,6 +221,8 @@ export const State = {
   DIRECT_VMCS: 0x900,
   /** 8: RIP after the instruction that a helper executes; nothing between two instructions */
   NEXT_RIP: 0x908,
+  /** 8: transitions of this vCPU that retired no instruction: see `Cpu.transitions` */
+  EVENTS: 0x910,
 
   /** 8: clock at which the turn of this vCPU ends; 0 when it does not run or there is no other (machine/scheduler.ts) */
   TURN_END: 0x980,

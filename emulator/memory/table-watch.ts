@@ -19,6 +19,13 @@ export interface TableChange {
   readonly writer: TableWriter;
 }
 
+export interface TableWatchState {
+  readonly sequence: number;
+  /** Numbers of the watched pages of the wasm memory */
+  readonly pages: readonly number[];
+  readonly changes: ReadonlyMap<number, TableChange>;
+}
+
 /**
  * Strict mode's knowledge of translation tables: the RAM pages that walks have read entries from, and what was stored
  * there since. One for all vCPUs. Such a page never gets a write tag, so that each store passes by here.
@@ -27,7 +34,7 @@ export class TableWatch {
   /** Of the latest change */
   sequence = 0;
   private readonly pages: Uint8Array;
-  private readonly changes = new Map<number, TableChange>();
+  private changes = new Map<number, TableChange>();
   private readonly view: DataView;
   private readonly before = new BigUint64Array(2);
 
@@ -79,6 +86,20 @@ export class TableWatch {
   /** The latest change of the entry at a host-physical address */
   changeOf(hostPhysical: number): TableChange | undefined {
     return this.changes.get(hostPhysical - (hostPhysical % 8));
+  }
+
+  save(): TableWatchState {
+    const pages: number[] = [];
+    this.pages.forEach((watched, page) => watched && pages.push(page));
+    return { sequence: this.sequence, pages, changes: new Map(this.changes) };
+  }
+
+  /** Nothing may hold a write tag then. */
+  restore(saved: TableWatchState): void {
+    this.sequence = saved.sequence;
+    this.pages.fill(0);
+    for (const page of saved.pages) this.pages[page] = 1;
+    this.changes = new Map(saved.changes);
   }
 
   private compare(wasmAddress: number, before: bigint, writer: TableWriter): boolean {

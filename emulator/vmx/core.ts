@@ -150,6 +150,13 @@ export class VmxCore {
     this.unblockingIret = this.cpu.state.get32(State.RETIRED);
   }
 
+  /** Between two instructions no delivery is under way and no IRET runs; the binding is found again. */
+  restored(): void {
+    this.iretEnds();
+    this.delivery.active = false;
+    this.vmcs.bind(NO_VMCS);
+  }
+
   iretEnds(): void {
     this.unblockingIret = NO_IRET;
   }

@@ -221,6 +221,10 @@ export class Vmx implements Virtualization {
     this.core.delivery.active = false;
   }
 
+  restored(): void {
+    this.core.restored();
+  }
+
   /** SDM vol. 3, 26.3, IRET: with "NMI exiting" it ends virtual-NMI blocking if there is such, and nothing otherwise. */
   iretUnblocksNmi(): boolean {
     if (!this.nonRoot) return false;

@@ -10,6 +10,7 @@ import type {
   RunResult,
   Vcpu,
 } from '../../emulator/machine/api';
+import type { MachineState } from '../../emulator/machine/state';
 import { hostPhysical, type HostPhysicalAddress } from '../../emulator/memory/address';
 
 /** A context of a machine that does not compute: registers and memory are what the test puts there. */
@@ -112,6 +113,19 @@ export class StillMachine implements Machine {
     return () => undefined;
   }
   serialInput(): void {}
+  readonly ram = new Uint8Array();
+  get moment(): number {
+    return this.instructions;
+  }
+  onInput(): () => void {
+    return () => undefined;
+  }
+  apply(): void {}
+  ramReplaced(): void {}
+  saveState(): MachineState {
+    throw new Error('a still machine has no past');
+  }
+  restoreState(): void {}
   run(limit: number, over = false): RunResult {
     const step = this.script.shift();
     if (!step) throw new Error('the script is at its end');

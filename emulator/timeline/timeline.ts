@@ -1,0 +1,218 @@
+import type { Machine, RunResult } from '../machine/api';
+import type { MachineInput } from '../machine/input';
+import type { Moment, Task, Timeline } from './api';
+import { Journal } from './journal';
+import { RamCopies } from './ram-copies';
+import type { RamHistory } from './ram-history';
+import { Snapshots } from './snapshots';
+
+export interface TimelineOptions {
+  readonly recording: boolean;
+  /** Bytes that history may take besides guest RAM; at least power-on and the present are kept */
+  readonly memoryLimit?: number;
+  /** Transitions between two snapshots, while memory suffices */
+  readonly interval?: number;
+  /** What keeps RAM's past */
+  readonly ram?: RamHistory;
+}
+
+export const DEFAULT_MEMORY_LIMIT = 1 << 30;
+/** Transitions between two yields of a task: some milliseconds */
+const CHUNK = 500_000;
+const LIMIT: RunResult = { why: 'limit' };
+
+/** The past of a machine, which stands where its recording is to begin: mostly at power-on. */
+export function createTimeline(machine: Machine, options: TimelineOptions): Timeline {
+  return options.recording ? new RecordedTimeline(machine, options) : new PlainTimeline(machine);
+}
+
+/** Without recording: there is only now. */
+class PlainTimeline implements Timeline {
+  readonly recording = false;
+  readonly replaying = false;
+  readonly branch = 0;
+  readonly memoryUsed = 0;
+  readonly memoryLimit = 0;
+
+  constructor(readonly machine: Machine) {}
+
+  get now(): Moment {
+    return this.machine.moment;
+  }
+
+  get first(): Moment {
+    return this.now;
+  }
+
+  get end(): Moment {
+    return this.now;
+  }
+
+  run(limit: number, stepOverBreakpoint?: boolean, vcpu?: number, until?: Moment): RunResult {
+    return this.machine.run(limit, stepOverBreakpoint, vcpu, until);
+  }
+
+  *seek(moment: Moment): Task<void> {
+    if (moment !== this.now) throw new RangeError('there is no past to go to: the run is not recorded');
+  }
+
+  landmark(): Moment {
+    return this.now;
+  }
+
+  mayBeWritten(_page: number, from: Moment, to: Moment): boolean {
+    return from < to;
+  }
+
+  onBranch(): () => void {
+    return () => undefined;
+  }
+}
+
+/**
+ * Snapshots on the way, and every input with its moment: any earlier point is a snapshot and some execution, which is the same
+ * each time. `end` is left only with a snapshot taken there, so that coming back to it executes nothing.
+ */
+class RecordedTimeline implements Timeline {
+  readonly recording = true;
+  readonly memoryLimit: number;
+  replaying = false;
+  branch = 0;
+  private furthest: Moment;
+  private readonly journal = new Journal();
+  private readonly snapshots: Snapshots;
+  private readonly ram: RamHistory;
+  private readonly branchListeners = new Set<(at: Moment) => void>();
+
+  constructor(
+    readonly machine: Machine,
+    { memoryLimit = DEFAULT_MEMORY_LIMIT, interval, ram = new RamCopies(machine) }: TimelineOptions,
+  ) {
+    this.memoryLimit = memoryLimit;
+    this.ram = ram;
+    this.snapshots = new Snapshots(machine, ram, memoryLimit, interval);
+    this.furthest = machine.moment;
+    this.snapshots.take(0);
+    machine.onInput((input) => this.given(input));
+  }
+
+  get now(): Moment {
+    return this.machine.moment;
+  }
+
+  get first(): Moment {
+    return this.snapshots.first;
+  }
+
+  get end(): Moment {
+    // What runs beyond it is new at once, also while it runs.
+    return Math.max(this.furthest, this.now);
+  }
+
+  get memoryUsed(): number {
+    return this.snapshots.bytes;
+  }
+
+  onBranch(listener: (at: Moment) => void): () => void {
+    this.branchListeners.add(listener);
+    return () => this.branchListeners.delete(listener);
+  }
+
+  run(limit: number, stepOverBreakpoint = false, vcpu?: number, until: Moment = Infinity): RunResult {
+    this.replaying = this.now < this.furthest;
+    const last = this.replaying ? Math.min(until, this.furthest) : until;
+    try {
+      return this.runTo(last, limit, stepOverBreakpoint, vcpu);
+    } finally {
+      this.replaying = false;
+    }
+  }
+
+  *seek(moment: Moment): Task<void> {
+    const { first, end } = this;
+    if (!(moment >= first && moment <= end))
+      throw new RangeError(`moment ${moment} is no part of the recorded run, which goes from ${first} to ${end}`);
+    this.furthest = end;
+    this.replaying = true;
+    try {
+      this.approach(moment);
+      const from = this.now;
+      while (this.now < moment) {
+        const before = this.now;
+        const result = this.runTo(Math.min(moment, before + CHUNK), Infinity, true, undefined);
+        if (this.now < moment && (result.why === 'ended' || this.now === before))
+          throw new Error(`history does not repeat itself: the machine stopped at ${this.now} on its way to ${moment}`);
+        yield (this.now - from) / (moment - from);
+      }
+      this.giveInput();
+    } finally {
+      this.replaying = false;
+    }
+  }
+
+  landmark(moment: Moment): Moment {
+    return this.snapshots.at(Math.max(0, this.snapshots.before(moment, Infinity))).moment;
+  }
+
+  mayBeWritten(page: number, from: Moment, to: Moment): boolean {
+    if (from >= to) return false;
+    const { ram, snapshots } = this;
+    const begin = Math.max(0, snapshots.before(from, 0));
+    const end = snapshots.after(to + 1);
+    // In the past nothing lies behind the last snapshot: it was taken when the end was left.
+    const last = ram.count - 1;
+    return ram.mayBeWritten(page, begin, end > last && ram.base !== last ? last : end);
+  }
+
+  /** Goes to the latest snapshot before a point, unless the machine stands between the two. */
+  private approach(moment: Moment): void {
+    const { snapshots, journal, now } = this;
+    const given = journal.givenAt(moment);
+    if (now === moment && journal.given === given) return;
+    if (now === this.furthest) snapshots.take(journal.given);
+    const index = snapshots.before(moment, given);
+    const { moment: at, given: had } = snapshots.at(index);
+    const onTheWay = now < moment || (now === moment && journal.given <= given);
+    if (onTheWay && (now > at || (now === at && journal.given >= had))) return;
+    journal.given = snapshots.goTo(index).given;
+  }
+
+  /** Stops at each point where there is something to do. */
+  private runTo(last: Moment, limit: number, stepOver: boolean, vcpu: number | undefined): RunResult {
+    const { machine, snapshots, journal } = this;
+    const count = (): number => (vcpu === undefined ? machine.instructions : (machine.vcpus[vcpu]?.instructions ?? 0));
+    const end = count() + limit;
+    for (let over = stepOver; ; over = false) {
+      this.giveInput();
+      if (this.now >= last) return LIMIT;
+      const left = end - count();
+      if (left <= 0) return LIMIT;
+      const stop = this.replaying ? (snapshots.next?.moment ?? Infinity) : snapshots.due;
+      const until = Math.min(last, stop, journal.nextMoment);
+      const result = machine.run(left, over, vcpu, until);
+      if (this.replaying) snapshots.arrived(journal.given);
+      else if (this.now >= snapshots.due) snapshots.take(journal.given);
+      if (result.why !== 'limit' || this.now < until) return result;
+    }
+  }
+
+  /** What was given at this moment is given again. */
+  private giveInput(): void {
+    for (let input = this.journal.take(this.now); input; input = this.journal.take(this.now)) {
+      this.machine.apply(input);
+      this.snapshots.arrived(this.journal.given);
+    }
+  }
+
+  /** Somebody is about to give the machine something. */
+  private given(input: MachineInput): void {
+    const { now, journal } = this;
+    if (now < this.furthest || journal.given < journal.entries.length) {
+      for (const listener of this.branchListeners) listener(now);
+      this.branch++;
+      this.snapshots.forgetFuture();
+      this.furthest = now;
+    }
+    journal.add(now, input);
+  }
+}
