@@ -2,6 +2,7 @@ import type { Taps } from '../cpu/taps';
 import type { BlockSource } from '../devices/storage/block-source';
 import type { Instruction } from '../isa/instruction';
 import type { HostPhysicalAddress } from '../memory/address';
+import type { MachineMemory } from '../memory/machine-memory';
 import type { AccessHit, Watchpoint, WatchRequest } from './watchpoints';
 import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
 import type { MachineInput } from './input';
@@ -82,10 +83,10 @@ export interface Machine {
   trackSecrecy(options: SecrecyOptions): SecrecyTracking;
   /** SHA-256 over vCPU state, RAM and device state: equal for equal machines. Lower-case hex. */
   stateHash(): string;
-  /** Guest RAM from host-physical address 0. Who writes here calls `ramReplaced`. */
+  /** Guest RAM from host-physical address 0, to be read */
   readonly ram: Uint8Array<ArrayBuffer>;
-  /** Bytes of `ram` are others: what was decoded from them is dropped. Restoring a state has to follow. */
-  ramReplaced(address: number, length: number): void;
+  /** For who keeps the history of RAM */
+  readonly inside: MachineInside;
   /** All but RAM, for `restoreState` of the same machine */
   saveState(): MachineState;
   /** The machine is what it was, once RAM is too. Taps and listeners stay. */
@@ -93,6 +94,19 @@ export interface Machine {
   translatorEnabled: boolean;
   /** How the work was done; no part of the machine's state */
   readonly statistics: MachineStatistics;
+}
+
+/** What a history of RAM needs of a machine. Addresses are those of the wasm memory. */
+export interface MachineInside {
+  readonly memory: MachineMemory;
+  /** Whether something was made of the code in the RAM page that begins here */
+  isCodePage(ramPage: number): boolean;
+  /** These bytes of RAM were replaced. A state has to be restored then. */
+  codeWritten(wasmAddress: number, length: number): void;
+  /** Generated code is to lose its free ways to write RAM. */
+  withdrawWrites(): void;
+  /** Makes RAM what it was at power-on, and nothing else; of code that changes nobody is told. */
+  powerOn(): void;
 }
 
 export interface MachineStatistics {

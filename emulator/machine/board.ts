@@ -6,7 +6,7 @@ import type { AcpiTableSource } from '../devices/acpi-table';
 import { ApicBus } from '../devices/apic-bus';
 import { ApicRegister, Delivery } from '../devices/apic-registers';
 import { DebugConsole } from '../devices/debug-console';
-import { StateReader, StateWriter, type Device } from '../devices/device';
+import { StateReader, StateWriter, type Device, type SharedState } from '../devices/device';
 import { ExitPort } from '../devices/exit-port';
 import { FwCfg } from '../devices/fw-cfg';
 import { LocalApic } from '../devices/local-apic';
@@ -190,15 +190,16 @@ export class Board {
     });
   }
 
-  save(): Uint8Array {
-    const writer = new StateWriter();
+  /** @param shared where state goes that is kept as objects, for a snapshot; absent: all is in the bytes */
+  save(shared?: SharedState[]): Uint8Array {
+    const writer = new StateWriter(shared);
     for (const device of this.devices) device.save(writer);
     writer.u8(this.externalInterrupt ? 1 : 0);
     return writer.finish();
   }
 
-  restore(saved: Uint8Array): void {
-    const reader = new StateReader(saved);
+  restore(saved: Uint8Array, shared?: readonly SharedState[]): void {
+    const reader = new StateReader(saved, shared);
     for (const device of this.devices) device.restore(reader);
     this.externalInterrupt = reader.u8() !== 0;
     this.touched();

@@ -1,17 +1,18 @@
 import { Cpu, type CpuRunResult } from '../cpu/cpu';
 import { processorHelpers } from '../cpu/helpers/table';
 import { noInterrupts } from '../cpu/processor';
-import type { CpuState } from '../cpu/state';
+import { CpuState } from '../cpu/state';
 import type { Taps } from '../cpu/taps';
 import { Engine } from '../engine/engine';
 import type { EngineControl, EngineHost } from '../engine/host';
 import type { Instruction } from '../isa/instruction';
 import { Actor } from '../memory/actor';
 import { hostPhysical, type HostPhysicalAddress } from '../memory/address';
-import { State, RAM_BASE } from '../memory/layout';
+import { State, RAM_BASE, STATE_SIZE } from '../memory/layout';
 import { MachineMemory } from '../memory/machine-memory';
 import { PhysicalMemory } from '../memory/physical';
 import { TableWatch } from '../memory/table-watch';
+import type { SharedState } from '../devices/device';
 import { createVmx, readVmcsField, vmxHelpers, writeVmcsField } from '../vmx';
 import {
   MAXIMUM_PROCESSORS,
@@ -21,6 +22,7 @@ import {
   type BootReport,
   type Context,
   type Machine,
+  type MachineInside,
   type MachineConfiguration,
   type MachineStatistics,
   type Outcome,
@@ -138,9 +140,7 @@ class EmulatedMachine implements Machine {
     this.processors.states.forEach((state, vcpu) =>
       state.set64(State.RANDOM, seedOf((configuration.randomSeed ?? 0) + vcpu)),
     );
-    const ram = this.memory.u8.subarray(RAM_BASE, RAM_BASE + this.memory.ramSize);
-    const rsdp = placeAcpi(ram, this.board.acpiTables(configuration));
-    this.boot = boot(configuration, this.memory, this.processors.current.state, rsdp);
+    this.boot = this.load(this.processors.current.state);
     this.processors.current.contextChanged();
     this.scheduler.start();
 
@@ -178,6 +178,12 @@ class EmulatedMachine implements Machine {
     for (const { tlb } of this.processors.cpus) tlb.withdrawAll();
     this.processors.withdrawWrites();
     this.engine.translationChanged();
+  }
+
+  /** Puts images and tables into RAM that is all zero, and the boot processor's registers into `state`. */
+  private load(state: CpuState): BootReport {
+    const rsdp = placeAcpi(this.ram, this.board.acpiTables(this.configuration));
+    return boot(this.configuration, this.memory, state, rsdp);
   }
 
   private watchTables(): TableWatch {
@@ -412,12 +418,23 @@ class EmulatedMachine implements Machine {
     return this.memory.u8.subarray(RAM_BASE, RAM_BASE + this.memory.ramSize) as Uint8Array<ArrayBuffer>;
   }
 
-  ramReplaced(address: number, length: number): void {
-    this.engine.codeChanged(RAM_BASE + address, length);
+  get inside(): MachineInside {
+    const { memory, engine, processors } = this;
+    return {
+      memory,
+      isCodePage: (page) => engine.isCodePage(page),
+      codeWritten: (at, length) => engine.codeWritten(at, length),
+      withdrawWrites: () => processors.withdrawWrites(),
+      powerOn: () => {
+        this.ram.fill(0);
+        this.load(new CpuState({ view: new DataView(new ArrayBuffer(STATE_SIZE)) }));
+      },
+    };
   }
 
   saveState(): MachineState {
     const { processors } = this;
+    const shared: SharedState[] = [];
     return {
       moment: this.moment,
       running: processors.running,
@@ -427,7 +444,7 @@ class EmulatedMachine implements Machine {
         tlb: cpu.tlb.save(),
         tracker: this.tracker(index).save(),
       })),
-      board: this.board.save(),
+      board: { bytes: this.board.save(shared), shared },
       called: this.scheduler.keep(),
       outcome: this.outcome,
       contexts: this.contextCount,
@@ -440,7 +457,7 @@ class EmulatedMachine implements Machine {
     const blocks = saved.vcpus.map(({ block }) => block);
     processors.restore(saved.running, blocks);
     this.physical.rangesMoved();
-    this.board.restore(saved.board);
+    this.board.restore(saved.board.bytes, saved.board.shared);
     // Devices that come back drive their lines, and so may have told processors of what they know already.
     processors.restore(saved.running, blocks);
     this.scheduler.takeBack(saved.called);

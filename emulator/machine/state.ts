@@ -1,4 +1,5 @@
 import type { CpuKept } from '../cpu/cpu';
+import type { SharedState } from '../devices/device';
 import type { TableWatchState } from '../memory/table-watch';
 import type { Outcome } from './api';
 import type { TrackerState } from './contexts';
@@ -12,7 +13,7 @@ export interface MachineState {
   readonly running: number;
   readonly vcpus: readonly VcpuState[];
   /** Saved state of all devices, disks included */
-  readonly board: Uint8Array;
+  readonly board: BoardState;
   /** Of the scheduler: who is to look for interrupts before it may sleep */
   readonly called: readonly boolean[];
   readonly outcome: Outcome | undefined;
@@ -20,6 +21,12 @@ export interface MachineState {
   readonly contexts: number;
   /** Strict mode */
   readonly tables: TableWatchState | undefined;
+}
+
+/** Bytes, and what states kept one after another have in common */
+export interface BoardState {
+  readonly bytes: Uint8Array;
+  readonly shared: readonly SharedState[];
 }
 
 export interface VcpuState {

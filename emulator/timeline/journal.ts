@@ -33,6 +33,11 @@ export class Journal {
     return this.list[this.given]?.moment ?? Infinity;
   }
 
+  /** Whether something was given at exactly this moment */
+  hasAt(moment: Moment): boolean {
+    return this.givenAt(moment) > this.givenAt(moment - 1);
+  }
+
   /** How many a machine has had that stands at this moment and is about to go on. */
   givenAt(moment: Moment): number {
     let low = 0;

@@ -19,7 +19,7 @@ export interface HistoryHost {
   codeWritten(wasmAddress: number, length: number): void;
   /** Generated code is to lose its free ways to RAM. */
   withdrawWrites(): void;
-  /** Makes RAM what it is at the first moment: for that nothing needs to be kept. */
+  /** Makes RAM what it is at the first moment, as images are loaded: for that nothing needs to be kept. */
   powerOn(): void;
 }
 

@@ -1,142 +1,119 @@
 import type { Machine } from '../machine/api';
 import type { MachineState } from '../machine/state';
 import type { Moment } from './api';
-import type { RamHistory } from './ram-history';
+import type { Landmark } from './landmarks';
+import { Pace } from './pace';
+import { PageHistory } from './page-history';
 
-/** A point of the run that can be gone to directly. Several may have the same moment, with inputs between them. */
-export interface Snapshot {
-  readonly moment: Moment;
-  /** Inputs of the journal that the machine had had */
-  readonly given: number;
-  readonly state: MachineState;
-  /** Of `state` */
-  readonly bytes: number;
-}
-
-/** Transitions between two snapshots at first */
-const INTERVAL = 5_000_000;
+export type Snapshot = Landmark<MachineState>;
 
 /**
- * The snapshots of a run in the order of time. RAM's part is kept by a `RamHistory`, whose numbers are indices here. Their
- * memory is bounded: when it does not suffice, snapshots are dropped so that they lie the closer together the later they are.
+ * The snapshots of a run in the order of time: points that can be gone to directly. Several may have the same moment, with
+ * inputs between them. Which there are, the pace of taking them and the memory that history may use decide together.
  */
 export class Snapshots {
-  private readonly list: Snapshot[] = [];
-  private stateBytes = 0;
+  private readonly history: PageHistory<MachineState>;
+  private readonly pace: Pace;
 
+  /**
+   * The machine stands at power-on.
+   * @param memoryLimit bytes that history may take
+   * @param interval transitions between two snapshots; absent: by the host's clock
+   */
   constructor(
     private readonly machine: Machine,
-    private readonly ram: RamHistory,
-    private readonly memoryLimit: number,
-    private readonly interval = INTERVAL,
-  ) {}
+    memoryLimit: number,
+    private readonly interval?: number,
+  ) {
+    const { inside } = machine;
+    this.pace = new Pace();
+    this.history = new PageHistory(inside.memory, inside, this.point(0), memoryLimit);
+    inside.memory.watchWrites(this.history);
+  }
 
   get first(): Moment {
-    return this.list[0]?.moment ?? 0;
+    return this.history.landmarks[0]?.moment ?? 0;
   }
 
   get bytes(): number {
-    return this.stateBytes + this.ram.bytes;
-  }
-
-  /** The moment at which a new one is due, when what runs is new */
-  get due(): Moment {
-    return (this.list[this.ram.base]?.moment ?? 0) + this.interval;
-  }
-
-  /** The snapshot that the machine stands at or went on from */
-  get base(): Snapshot | undefined {
-    return this.list[this.ram.base];
+    return this.history.memoryUsed;
   }
 
   /** The one that execution comes to next */
   get next(): Snapshot | undefined {
-    return this.list[this.ram.base + 1];
+    return this.history.next;
   }
 
-  /** The last one at which a machine stood that then came to this point, and its number */
-  before(moment: Moment, given: number): number {
-    let low = 0;
-    for (let high = this.list.length; low < high;) {
-      const middle = (low + high) >>> 1;
-      const { moment: at, given: had } = this.at(middle);
-      if (at < moment || (at === moment && had <= given)) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+  /** The machine is not to run past this moment before it is asked whether a snapshot is due. */
+  get stretch(): Moment {
+    const { moment } = this.machine;
+    if (this.interval === undefined) return moment + this.pace.stretch;
+    return Math.max(moment + 1, this.history.last.moment + this.interval);
   }
 
-  /** The first one at or after a moment; their count when there is none. */
-  after(moment: Moment): number {
-    const index = this.list.findIndex((snapshot) => snapshot.moment >= moment);
-    return index < 0 ? this.list.length : index;
+  get due(): boolean {
+    if (this.interval === undefined) return this.pace.due(this.history.copied);
+    return this.machine.moment - this.history.last.moment >= this.interval;
   }
 
-  at(index: number): Snapshot {
-    const snapshot = this.list[index];
-    if (!snapshot) throw new RangeError(`there is no snapshot ${index}`);
-    return snapshot;
+  /** Runs the machine, and takes the time for the pace. */
+  measure<T>(run: () => T): T {
+    return this.pace.measure(run, () => this.machine.moment);
   }
 
-  /** The machine as it stands, unless that is one already. */
+  /** The machine as it stands, unless that is a snapshot already. */
   take(given: number): void {
-    const { machine, ram, base } = this;
-    const { moment } = machine;
-    if (base?.moment === moment && base.given === given) return;
-    const state = machine.saveState();
-    ram.snapshot();
-    const snapshot = { moment, given, state, bytes: bytesOf(state) };
-    this.list.splice(ram.base, 0, snapshot);
-    this.stateBytes += snapshot.bytes;
-    while (this.bytes > this.memoryLimit && this.thin());
+    const { history, pace, machine } = this;
+    if (history.last.moment === machine.moment && history.last.given === given) return;
+    pace.landmark(() => history.set(this.point(given), pace.spent));
   }
 
-  goTo(index: number): Snapshot {
-    const snapshot = this.at(index);
-    this.ram.goTo(index);
+  private point(given: number): Pick<Snapshot, 'moment' | 'given' | 'state' | 'bytes'> {
+    const state = this.machine.saveState();
+    return { moment: this.machine.moment, given, state, bytes: bytesOf(state) };
+  }
+
+  /** From where a replay to this point would begin */
+  before(moment: Moment, given: number): Snapshot {
+    return this.history.landmark(moment, given);
+  }
+
+  /** The machine becomes what it was at the snapshot before a point, or at an earlier one when no way leads there. */
+  goTo(moment: Moment, given: number): Snapshot {
+    const snapshot = this.history.goTo(moment, given);
     this.machine.restoreState(snapshot.state);
+    this.pace.spent = 0;
     return snapshot;
   }
 
-  /** The machine has come to a point by execution: was it the next snapshot, that is its base from now on. */
-  arrived(given: number): void {
-    const { next, machine } = this;
-    if (next && next.moment === machine.moment && next.given === given) this.ram.arrived();
-  }
-
-  /** What lies behind the base is no future any more. */
-  forgetFuture(): void {
-    const { base } = this.ram;
-    for (const { bytes } of this.list.splice(base + 1)) this.stateBytes -= bytes;
-    this.ram.forgetAfter(base);
-  }
-
-  /** Drops the one that is missed least: its neighbours lie close together for how long ago it was. False: none is left. */
-  private thin(): boolean {
-    const { list, ram } = this;
-    const end = this.at(list.length - 1).moment;
-    let least = Infinity;
-    let chosen = -1;
-    for (let i = 1; i < list.length - 1; i++) {
-      if (i === ram.base) continue;
-      const gap = this.at(i + 1).moment - this.at(i - 1).moment;
-      const weight = gap / (end - this.at(i - 1).moment + this.interval);
-      if (weight >= least) continue;
-      least = weight;
-      chosen = i;
-    }
-    if (chosen < 0) return false;
-    ram.drop(chosen);
-    for (const { bytes } of list.splice(chosen, 1)) this.stateBytes -= bytes;
+  /** The machine has come to a point by execution: was it the next snapshot, it runs on from that. */
+  arrived(given: number): boolean {
+    const { next, pace } = this;
+    if (next?.moment !== this.machine.moment || next.given !== given) return false;
+    this.history.arrive(pace.spent);
+    pace.spent = 0;
     return true;
+  }
+
+  /** What lies ahead is no future any more. */
+  forgetFuture(): void {
+    this.history.cut();
+  }
+
+  /** @param after whether also what was given to the machine at `to` counts */
+  mayBeWritten(page: number, from: Moment, to: Moment, after: boolean): boolean {
+    return this.history.mayBeWritten(page, from, after ? to + 1 : to);
   }
 }
 
-function bytesOf({ vcpus, board }: MachineState): number {
-  let sum = board.length;
+/** What a state takes, roughly */
+function bytesOf({ vcpus, board, tables }: MachineState): number {
+  let sum = 1000 + board.bytes.length;
+  for (const { bytes } of board.shared) sum += bytes;
   for (const { block, tlb, tracker } of vcpus) {
     sum += block.length + tlb.byteLength;
     for (const { kept } of tracker.contexts) sum += kept.length;
   }
+  if (tables) sum += tables.pages.length * 8 + tables.changes.size * 200;
   return sum;
 }

@@ -2,21 +2,21 @@ import type { Machine, RunResult } from '../machine/api';
 import type { MachineInput } from '../machine/input';
 import type { Moment, Task, Timeline } from './api';
 import { Journal } from './journal';
-import { RamCopies } from './ram-copies';
-import type { RamHistory } from './ram-history';
 import { Snapshots } from './snapshots';
 
 export interface TimelineOptions {
   readonly recording: boolean;
-  /** Bytes that history may take besides guest RAM; at least power-on and the present are kept */
+  /** Bytes that history may take besides guest RAM, at least SMALLEST_MEMORY_LIMIT */
   readonly memoryLimit?: number;
-  /** Transitions between two snapshots, while memory suffices */
+  /** Transitions between two snapshots, while memory suffices; absent: so that replays are short and recording is cheap */
   readonly interval?: number;
-  /** What keeps RAM's past */
-  readonly ram?: RamHistory;
 }
 
-export const DEFAULT_MEMORY_LIMIT = 1 << 30;
+export const DEFAULT_MEMORY_LIMIT = 256 << 20;
+/** Power-on and a little more */
+export const SMALLEST_MEMORY_LIMIT = 4 << 20;
+/** Transitions of other vCPUs after which a run that counts those of one gives its caller a word */
+const PATIENCE = 1_000_000;
 /** Transitions between two yields of a task: some milliseconds */
 const CHUNK = 500_000;
 const LIMIT: RunResult = { why: 'limit' };
@@ -81,18 +81,20 @@ class RecordedTimeline implements Timeline {
   private furthest: Moment;
   private readonly journal = new Journal();
   private readonly snapshots: Snapshots;
-  private readonly ram: RamHistory;
   private readonly branchListeners = new Set<(at: Moment) => void>();
 
   constructor(
     readonly machine: Machine,
-    { memoryLimit = DEFAULT_MEMORY_LIMIT, interval, ram = new RamCopies(machine) }: TimelineOptions,
+    { memoryLimit = DEFAULT_MEMORY_LIMIT, interval }: TimelineOptions,
   ) {
+    if (!(memoryLimit >= SMALLEST_MEMORY_LIMIT))
+      throw new RangeError(
+        `history cannot do with ${memoryLimit} bytes of memory: give ${SMALLEST_MEMORY_LIMIT} or more`,
+      );
+    if (machine.moment !== 0) throw new RangeError('a recording begins at power-on, and this machine has run already');
     this.memoryLimit = memoryLimit;
-    this.ram = ram;
-    this.snapshots = new Snapshots(machine, ram, memoryLimit, interval);
+    this.snapshots = new Snapshots(machine, memoryLimit, interval);
     this.furthest = machine.moment;
-    this.snapshots.take(0);
     machine.onInput((input) => this.given(input));
   }
 
@@ -151,17 +153,11 @@ class RecordedTimeline implements Timeline {
   }
 
   landmark(moment: Moment): Moment {
-    return this.snapshots.at(Math.max(0, this.snapshots.before(moment, Infinity))).moment;
+    return this.snapshots.before(moment, Infinity).moment;
   }
 
   mayBeWritten(page: number, from: Moment, to: Moment): boolean {
-    if (from >= to) return false;
-    const { ram, snapshots } = this;
-    const begin = Math.max(0, snapshots.before(from, 0));
-    const end = snapshots.after(to + 1);
-    // In the past nothing lies behind the last snapshot: it was taken when the end was left.
-    const last = ram.count - 1;
-    return ram.mayBeWritten(page, begin, end > last && ram.base !== last ? last : end);
+    return from < to && this.snapshots.mayBeWritten(page, from, to, this.journal.hasAt(to));
   }
 
   /** Goes to the latest snapshot before a point, unless the machine stands between the two. */
@@ -170,11 +166,10 @@ class RecordedTimeline implements Timeline {
     const given = journal.givenAt(moment);
     if (now === moment && journal.given === given) return;
     if (now === this.furthest) snapshots.take(journal.given);
-    const index = snapshots.before(moment, given);
-    const { moment: at, given: had } = snapshots.at(index);
+    const { moment: at, given: had } = snapshots.before(moment, given);
     const onTheWay = now < moment || (now === moment && journal.given <= given);
     if (onTheWay && (now > at || (now === at && journal.given >= had))) return;
-    journal.given = snapshots.goTo(index).given;
+    journal.given = snapshots.goTo(moment, given).given;
   }
 
   /** Stops at each point where there is something to do. */
@@ -182,17 +177,19 @@ class RecordedTimeline implements Timeline {
     const { machine, snapshots, journal } = this;
     const count = (): number => (vcpu === undefined ? machine.instructions : (machine.vcpus[vcpu]?.instructions ?? 0));
     const end = count() + limit;
+    let waited = 0;
     for (let over = stepOver; ; over = false) {
       this.giveInput();
-      if (this.now >= last) return LIMIT;
+      const { now } = this;
+      if (now >= last) return LIMIT;
       const left = end - count();
-      if (left <= 0) return LIMIT;
-      const stop = this.replaying ? (snapshots.next?.moment ?? Infinity) : snapshots.due;
-      const until = Math.min(last, stop, journal.nextMoment);
-      const result = machine.run(left, over, vcpu, until);
-      if (this.replaying) snapshots.arrived(journal.given);
-      else if (this.now >= snapshots.due) snapshots.take(journal.given);
+      if (left <= 0 || waited > PATIENCE) return LIMIT;
+      const until = Math.min(last, snapshots.next?.moment ?? Infinity, journal.nextMoment, snapshots.stretch);
+      const result = snapshots.measure(() => machine.run(left, over, vcpu, until));
+      // Also while history is repeated: where it was thinned, the next way to here is shorter then.
+      if (!snapshots.arrived(journal.given) && snapshots.due) snapshots.take(journal.given);
       if (result.why !== 'limit' || this.now < until) return result;
+      waited = vcpu !== undefined && end - count() === left ? waited + this.now - now : 0;
     }
   }
 

@@ -121,7 +121,9 @@ export class StillMachine implements Machine {
     return () => undefined;
   }
   apply(): void {}
-  ramReplaced(): void {}
+  get inside(): never {
+    throw new Error('a still machine has no past');
+  }
   saveState(): MachineState {
     throw new Error('a still machine has no past');
   }
