@@ -21,6 +21,8 @@ const PAGE = 4096;
 export const ANCHOR_DISTANCE = 0x10000n;
 const MAP_SIZE = CODE_PAGE_HEADER + PAGE * 4;
 const MAXIMUM_PAGES = 1536;
+const { RIP } = State;
+const { OFFSET } = Field;
 const MAPS = CODE_BASE;
 const RECORDS = MAPS + MAXIMUM_PAGES * MAP_SIZE;
 export const RECORDS_PER_CHUNK = 32;
@@ -183,10 +185,10 @@ export class CodeCache {
   storeRip(record: number): void {
     const { view } = this;
     const page = this.owner(record);
-    const low = page.ripLow + view.getUint16(record + Field.OFFSET, true);
+    const low = page.ripLow + view.getUint16(record + OFFSET, true);
     const carry = low > 0xffffffff && page.mode.codeSize === 64 ? 1 : 0;
-    view.setUint32(State.RIP, low >>> 0, true);
-    view.setUint32(State.RIP + 4, page.ripHigh + carry, true);
+    view.setUint32(RIP, low >>> 0, true);
+    view.setUint32(RIP + 4, page.ripHigh + carry, true);
   }
 
   /** True when one of the bytes was decoded. */

@@ -32,6 +32,12 @@ const PAGE_SIZE = 0x1000;
 const SAMPLE_INTERVAL = 20_000;
 /** Words */
 const SHADOW_REGISTERS_END = (SHADOW + State.GPR + 16 * 8) >>> 2;
+const SHADOW_REGISTERS = SHADOW >>> 2;
+const SOURCE_ORIGIN = (SHADOW_ACCESS + ShadowAccess.SOURCE + Source.ORIGIN) >>> 2;
+const SOURCE_LABELS = (SHADOW_ACCESS + ShadowAccess.SOURCE + Source.LABELS) >>> 2;
+const STOPPED_AT = Scratch.RECORD >>> 2;
+const HANDLER = Field.HANDLER >>> 2;
+const RECORD_BYTES = RECORD_SIZE;
 const SHADOW_FLAGS = (SHADOW + State.FLAGS_RESULT) >>> 2;
 
 /**
@@ -210,27 +216,27 @@ export class Engine implements EngineControl {
 
   /** @returns the instructions executed; Scratch.STOP and RECORD say why and where it ended, as for the interpreter */
   private track(budget: number, skip: number): number {
-    const { view, handlers } = this;
+    const { view, words, handlers, cache } = this;
     view.setInt32(State.FAULT, 0, true);
     this.stop = Stop.Budget;
-    view.setInt32(Scratch.RECORD, 0, true);
+    words[STOPPED_AT] = 0;
     let record = handlers.code.find(this.rip);
     for (let executed = 0; ;) {
       if (record === 0) return executed;
-      const handler = view.getInt32(record + Field.HANDLER, true);
+      const handler = words[(record >>> 2) + HANDLER] ?? 0;
       switch (handler as Pseudo) {
         case Pseudo.Exit: {
           const stop = view.getInt32(record + Field.IMMEDIATE, true);
           if (executed === 0 && stop === skip) {
-            record += RECORD_SIZE;
+            record += RECORD_BYTES;
             continue;
           }
           this.stop = stop;
-          view.setInt32(Scratch.RECORD, record, true);
+          words[STOPPED_AT] = record;
           return executed;
         }
         case Pseudo.RegionEntry:
-          record += RECORD_SIZE;
+          record += RECORD_BYTES;
           continue;
         case Pseudo.NextPage:
           record = handlers.code.find(view.getBigUint64(record + Field.IMMEDIATE, true));
@@ -244,15 +250,15 @@ export class Engine implements EngineControl {
         default:
       }
       if (executed === budget || (executed > 0 && !this.holdsSecret)) {
-        view.setInt32(Scratch.RECORD, record, true);
+        words[STOPPED_AT] = record;
         return executed;
       }
-      this.cache.storeRip(record);
-      view.setInt32(SHADOW_ACCESS + ShadowAccess.SOURCE + Source.ORIGIN, 0, true);
-      view.setInt32(SHADOW_ACCESS + ShadowAccess.SOURCE + Source.LABELS, 0, true);
+      cache.storeRip(record);
+      words[SOURCE_ORIGIN] = 0;
+      words[SOURCE_LABELS] = 0;
       const next = handlers.trackedHandler(handler)(record);
       // The handler stored its record when the instruction was not executed.
-      if (next !== 0 || view.getInt32(Scratch.RECORD, true) === 0) executed++;
+      if (next !== 0 || words[STOPPED_AT] === 0) executed++;
       record = next;
     }
   }
@@ -261,7 +267,7 @@ export class Engine implements EngineControl {
   get holdsSecret(): boolean {
     const { words } = this;
     let any = (words[SHADOW_FLAGS] ?? 0) | (words[SHADOW_FLAGS + 1] ?? 0) | (words[SHADOW_FLAGS + 2] ?? 0);
-    for (let at = SHADOW >>> 2; at < SHADOW_REGISTERS_END; at++) any |= words[at] ?? 0;
+    for (let at = SHADOW_REGISTERS; at < SHADOW_REGISTERS_END; at++) any |= words[at] ?? 0;
     return (any | (words[SHADOW_FLAGS + 3] ?? 0)) !== 0;
   }
 
