@@ -403,7 +403,10 @@ class EmulatedMachine implements Machine {
       return at === undefined ? -1 : this.physical.ramAddress(Number(at));
     };
     const running = (): number => processors.running;
-    this.secrecy = new SecrecyTracker({ memory, cpus: processors.cpus, running, translate }, options);
+    this.secrecy = new SecrecyTracker(
+      { memory, cpus: processors.cpus, running, translate, moment: () => this.moment },
+      options,
+    );
     this.addTaps(this.secrecy.taps);
     return this.secrecy;
   }
@@ -449,6 +452,7 @@ class EmulatedMachine implements Machine {
       outcome: this.outcome,
       contexts: this.contextCount,
       tables: this.tableWatch?.save(),
+      secrecy: this.secrecy?.save(),
     };
   }
 
@@ -464,6 +468,7 @@ class EmulatedMachine implements Machine {
     this.outcome = saved.outcome;
     this.contextCount = saved.contexts;
     if (saved.tables) this.tableWatch?.restore(saved.tables);
+    this.secrecy?.restore(saved.secrecy);
     saved.vcpus.forEach(({ cpu, tlb, tracker }, index) => {
       processors.cpu(index).tlb.restore(tlb);
       processors.cpu(index).takeBack(cpu);

@@ -21,6 +21,8 @@ export interface MachineState {
   readonly contexts: number;
   /** Strict mode */
   readonly tables: TableWatchState | undefined;
+  /** Secrecy tracking: `SecrecyTracking.save` */
+  readonly secrecy: unknown;
 }
 
 /** Bytes, and what states kept one after another have in common */

@@ -24,6 +24,11 @@ export interface DeclaredFunction {
   readonly output: number;
   /** Number of the register that holds the length in bytes, or the length */
   readonly length: { readonly register: number } | { readonly bytes: number };
+  /** Only bytes that depend on one of the monitor's own secrets are declared, where such are known. */
+  readonly keyed: boolean;
+  /** Numbers of the registers that point to the initialization vector and to the key: no pair of them may come twice. */
+  readonly iv: number | undefined;
+  readonly key: number | undefined;
 }
 
 export interface SecrecyOptions {
@@ -38,14 +43,12 @@ export interface SecrecyOptions {
   readonly encryption: readonly DeclaredFunction[];
   /** What is loaded from an address that depends on a secret is secret (a table lookup); default: no */
   readonly addresses?: boolean;
-  /** Machine.moment; when absent, retired instructions */
-  readonly moment?: () => number;
 }
 
 /** By what way a secret got, or can get, to somebody who must not have it. */
 export type Leak =
-  /** In a general register when control goes to somebody */
-  | { readonly by: 'register'; readonly register: number }
+  /** In general registers when control goes to somebody */
+  | { readonly by: 'register'; readonly registers: readonly number[] }
   /** In the x87 and SSE registers */
   | { readonly by: 'extended-registers' }
   /** In a guest-state field of the VMCS that is entered */
@@ -59,7 +62,9 @@ export type Leak =
   /** A device reads it. */
   | { readonly by: 'device'; readonly requester: number }
   | { readonly by: 'port'; readonly port: number }
-  | { readonly by: 'device-register'; readonly address: number };
+  | { readonly by: 'device-register'; readonly address: number }
+  /** Not a flow: a declared encryption was called with a key and an initialization vector that it had before. */
+  | { readonly by: 'iv-reused'; readonly function: string; readonly moment: number };
 
 export interface SecretLeak {
   readonly leak: Leak;

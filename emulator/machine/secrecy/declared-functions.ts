@@ -13,12 +13,15 @@ interface Call {
   readonly pages: readonly number[];
   readonly start: bigint;
   readonly length: number;
+  readonly keyed: boolean;
   /** Which of the bytes it has written */
   readonly written: Uint8Array;
 }
 
 /** More are not kept: a call that never returns must not hold memory for ever. */
 const MOST_CALLS = 64;
+/** Bytes of an initialization vector, and of the key that is compared */
+const VECTOR_SIZE = 16n;
 
 /**
  * Declared encryption: when such a function returns, the bytes of its output that it has written are no secret any more.
@@ -33,6 +36,7 @@ export class DeclaredFunctions {
     functions: readonly DeclaredFunction[],
     keys: readonly HostRange[],
     private readonly secrets: SecretBytes,
+    private readonly ivReused: (name: string) => void,
     /** Linear addresses at which `reached` is to be called before the instruction executes */
     private readonly announce: (address: bigint) => void,
     private readonly translate: (linear: bigint) => number,
@@ -46,6 +50,8 @@ export class DeclaredFunctions {
   }
 
   private readonly keyed: boolean;
+  /** Initialization vectors with their keys */
+  private vectors = new Set<string>();
 
   reached(rip: bigint, vcpu: number, gpr: (register: number) => bigint): void {
     const stack = gpr(4);
@@ -55,6 +61,7 @@ export class DeclaredFunctions {
     if (!declared || returnsTo === undefined) return;
     // The same entry again, without an instruction between: a stop of the debugger
     if (this.calls.some((call) => call.vcpu === vcpu && call.stack === stack && call.returnsTo === returnsTo)) return;
+    this.checkVector(declared, gpr);
     const start = gpr(declared.output);
     const given = 'bytes' in declared.length ? BigInt(declared.length.bytes) : gpr(declared.length.register);
     const length = Number(BigInt.asUintN(32, given));
@@ -62,8 +69,19 @@ export class DeclaredFunctions {
     const pages: number[] = [];
     for (let page = start & ~0xfffn; page < start + BigInt(length); page += 4096n) pages.push(this.translate(page));
     if (this.calls.length === MOST_CALLS) this.calls.shift();
-    this.calls.push({ vcpu, returnsTo, stack, pages, start, length, written: new Uint8Array(length) });
+    const keyed = this.keyed && declared.keyed;
+    this.calls.push({ vcpu, returnsTo, stack, pages, start, length, keyed, written: new Uint8Array(length) });
     this.announce(returnsTo);
+  }
+
+  private checkVector({ name, entry, iv, key }: DeclaredFunction, gpr: (register: number) => bigint): void {
+    if (iv === undefined) return;
+    const words: string[] = [entry.toString(16)];
+    for (const pointer of key === undefined ? [iv] : [iv, key])
+      for (let at = 0n; at < VECTOR_SIZE; at += 8n) words.push(String(this.read64(gpr(pointer) + at)));
+    const pair = words.join();
+    if (this.vectors.has(pair)) this.ivReused(name);
+    else this.vectors.add(pair);
   }
 
   private returned(rip: bigint, stack: bigint, vcpu: number): void {
@@ -75,7 +93,7 @@ export class DeclaredFunctions {
       const at = this.addressOf(call, i);
       if (at < 0) continue;
       const { bits, labels } = this.secrets.read(at, 1);
-      if (bits !== 0n && (!this.keyed || labels & OWN_SECRETS)) this.secrets.clean(at, 1);
+      if (bits !== 0n && (!call.keyed || labels & OWN_SECRETS)) this.secrets.clean(at, 1);
     }
   }
 
@@ -103,14 +121,22 @@ export class DeclaredFunctions {
     return this.calls.length > 0;
   }
 
-  save(): readonly Call[] {
-    return this.calls.map((call) => ({ ...call, written: call.written.slice() }));
+  save(): DeclaredState {
+    return { calls: copyOf(this.calls), vectors: new Set(this.vectors) };
   }
 
-  restore(saved: readonly Call[]): void {
-    this.calls = saved.map((call) => ({ ...call, written: call.written.slice() }));
+  restore({ calls, vectors }: DeclaredState): void {
+    this.calls = copyOf(calls);
+    this.vectors = new Set(vectors);
   }
 }
+
+interface DeclaredState {
+  readonly calls: readonly Call[];
+  readonly vectors: ReadonlySet<string>;
+}
+
+const copyOf = (calls: readonly Call[]): Call[] => calls.map((call) => ({ ...call, written: call.written.slice() }));
 
 export const wasmRange = ({ start, end }: HostRange): { readonly start: number; readonly end: number } => ({
   start: RAM_BASE + start,

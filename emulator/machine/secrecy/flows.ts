@@ -32,7 +32,7 @@ export interface Flow {
   readonly from: number;
 }
 
-/** A power of two: 2 MiB at 32 bytes a step */
+/** A power of two: 2.5 MiB at 38 bytes a step */
 const CAPACITY = 1 << 16;
 const MASK = CAPACITY - 1;
 
@@ -45,12 +45,14 @@ export class Flows {
   private readonly places = new Float64Array(CAPACITY);
   private readonly lengths = new Uint32Array(CAPACITY);
   private readonly parents = new Int32Array(CAPACITY);
+  private readonly ids = new Int32Array(CAPACITY);
   private latest = 0;
 
   /** Notes a step; one that goes on where the same instruction's last step ended, from the same source, prolongs that. */
   add(kind: FlowKind, from: number, at: number, length: number, moment: number, vcpu: number, rip: bigint): number {
     const last = this.latest & MASK;
     if (
+      this.ids[last] === this.latest &&
       this.latest !== 0 &&
       this.kinds[last] === (kind as number) &&
       this.rips[last] === rip &&
@@ -62,6 +64,7 @@ export class Flows {
     }
     const id = ++this.latest;
     const index = id & MASK;
+    this.ids[index] = id;
     this.kinds[index] = kind;
     this.vcpus[index] = vcpu;
     this.moments[index] = moment;
@@ -74,8 +77,8 @@ export class Flows {
 
   /** Undefined: there is no such step, or it is too old to be known. */
   get(id: number): Flow | undefined {
-    if (id <= 0 || id > this.latest || id <= this.latest - CAPACITY) return undefined;
     const index = id & MASK;
+    if (id <= 0 || id > this.latest || this.ids[index] !== id) return undefined;
     return {
       kind: this.kinds[index] ?? 0,
       moment: this.moments[index] ?? 0,
@@ -100,38 +103,19 @@ export class Flows {
     return { steps: steps.reverse(), lost: at !== 0 };
   }
 
+  /** Later steps may be forgotten by `restore`: what is run again notes them again, with the same identifiers. */
   save(): FlowsState {
-    return {
-      kinds: this.kinds.slice(),
-      vcpus: this.vcpus.slice(),
-      moments: this.moments.slice(),
-      rips: this.rips.slice(),
-      places: this.places.slice(),
-      lengths: this.lengths.slice(),
-      parents: this.parents.slice(),
-      latest: this.latest,
-    };
+    return { latest: this.latest, length: this.lengths[this.latest & MASK] ?? 0 };
   }
 
-  restore(state: FlowsState): void {
-    this.kinds.set(state.kinds);
-    this.vcpus.set(state.vcpus);
-    this.moments.set(state.moments);
-    this.rips.set(state.rips);
-    this.places.set(state.places);
-    this.lengths.set(state.lengths);
-    this.parents.set(state.parents);
-    this.latest = state.latest;
+  restore({ latest, length }: FlowsState): void {
+    this.latest = latest;
+    if (this.ids[latest & MASK] === latest) this.lengths[latest & MASK] = length;
   }
 }
 
 export interface FlowsState {
-  readonly kinds: Uint8Array;
-  readonly vcpus: Uint8Array;
-  readonly moments: Float64Array;
-  readonly rips: BigUint64Array;
-  readonly places: Float64Array;
-  readonly lengths: Uint32Array;
-  readonly parents: Int32Array;
   readonly latest: number;
+  /** Of the latest step, which may have been prolonged since */
+  readonly length: number;
 }

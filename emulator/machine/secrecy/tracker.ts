@@ -75,6 +75,7 @@ export interface SecrecyParts {
   readonly running: () => number;
   /** Where the running vCPU's linear address leads, as a wasm address; -1: nowhere, or to no RAM */
   readonly translate: (linear: bigint) => number;
+  readonly moment: () => number;
 }
 
 /**
@@ -120,6 +121,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
       options.encryption,
       options.secrets,
       this.secrets,
+      (name) => this.ivReused(name),
       (address) => {
         if (entries.has(address)) return;
         entries.add(address);
@@ -185,8 +187,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   }
 
   private get moment(): number {
-    const { moment } = this.options;
-    return moment ? moment() : this.parts.cpus.reduce((sum, cpu) => sum + cpu.retired, 0);
+    return this.parts.moment();
   }
 
   private flow(kind: FlowKind, from: number, at: number, length: number, rip = this.cpu.state.rip): number {
@@ -483,11 +484,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     const runner = this.options.runnerOf(vcpu, state.get64(State.CURRENT_VMCS), state.get64(State.EPTP));
     this.runners[vcpu] = runner;
     const allowed = typeof runner === 'number' ? labelOfGuest(runner) : 0;
-    for (let register = 0; register < REGISTERS; register++) {
-      const labels = shadows.bits(register) === 0n ? 0 : shadows.labels(register) & ~allowed;
-      if (register !== SP && labels !== 0)
-        this.leak({ by: 'register', register }, runner, labels, shadows.origin(register), undefined, 8);
-    }
+    this.checkRegisters(runner, allowed);
     const held = this.extended[vcpu];
     if (held && held.labels & ~allowed)
       this.leak({ by: 'extended-registers' }, runner, held.labels & ~allowed, held.origin, undefined, 512);
@@ -496,6 +493,21 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
       this.checkMemory(state.get64(State.EPTP));
     }
     shadows.clear();
+  }
+
+  private checkRegisters(runner: Runner, allowed: number): void {
+    const { shadows } = this;
+    const registers: number[] = [];
+    let labels = 0;
+    let origin = 0;
+    for (let register = 0; register < REGISTERS; register++) {
+      const foreign = shadows.bits(register) === 0n ? 0 : shadows.labels(register) & ~allowed;
+      if (register === SP || foreign === 0) continue;
+      if (registers.length === 0) origin = shadows.origin(register);
+      registers.push(register);
+      labels |= foreign;
+    }
+    if (registers.length > 0) this.leak({ by: 'register', registers }, runner, labels, origin, undefined, 8);
   }
 
   private checkFields(): void {
@@ -518,6 +530,10 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
       const { labels, origin } = this.secrets.read(ramPage + first, 1);
       this.leak({ by: 'memory' }, 'vmm', labels, origin, ramPage + first, bytesFrom(page, first));
     }
+  }
+
+  private ivReused(name: string): void {
+    this.leak({ by: 'iv-reused', function: name, moment: this.moment }, this.current, OWN_SECRETS, 0, undefined, 16);
   }
 
   private reached(rip: bigint): void {
@@ -596,6 +612,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   }
 
   restore(given: unknown): void {
+    if (given === undefined) return this.forget();
     const saved = given as SavedTracker;
     this.secrets.restore(saved.pages);
     this.shadows.restore(saved.shadows);
@@ -606,6 +623,17 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     this.buffers = new Map([...saved.buffers].map(([requester, held]) => [requester, { ...held }]));
     this.told = new Set(saved.told);
     for (const cpu of this.parts.cpus) cpu.tlb.withdrawAll();
+  }
+
+  /** As before anything was tracked */
+  private forget(): void {
+    this.secrets.restore(new Map());
+    this.shadows.clear();
+    this.declared.restore({ calls: [], vectors: new Set() });
+    this.runners = this.runners.map(() => 'root');
+    for (const held of this.extended) held.labels = 0;
+    this.buffers.clear();
+    this.told.clear();
   }
 }
 

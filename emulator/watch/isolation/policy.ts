@@ -25,6 +25,10 @@ export interface IsolationPolicy {
   readonly launch: readonly FieldBits[];
   readonly at: CheckPoints;
   readonly severity: Readonly<Record<IsolationRule, Severity>>;
+  /** Follow where secrets go, byte by byte (README, "Isolation"): it costs time */
+  readonly secrecy: boolean;
+  /** A value that is looked up at an address that depends on a secret is secret; else only what is computed from one */
+  readonly addresses: boolean;
   /** Secret beside the private pages of guests: keys of the monitor */
   readonly secrets: readonly Area[];
   /** Functions whose output is no secret, whatever went in */
@@ -88,6 +92,11 @@ export interface EncryptionRule {
   readonly output: string;
   /** The register that holds the number of bytes when it is called, or the number */
   readonly length: string | number;
+  /** Where `secrets` are declared: only output that depends on one of them. Default true; false for hashes */
+  readonly keyed: boolean;
+  /** Registers that point to the 16 bytes of the initialization vector and of the key when it is called: no pair comes twice */
+  readonly iv: string | undefined;
+  readonly key: string | undefined;
 }
 
 /** What is wrong with a policy and where in it; the message is for its author. */
@@ -109,6 +118,8 @@ export const DEFAULT_POLICY: IsolationPolicy = {
   launch: [],
   at: { entries: true, invalidations: false, every: 0, end: true },
   severity: everyRule('stop'),
+  secrecy: false,
+  addresses: false,
   secrets: [],
   encryption: [],
 };
@@ -138,6 +149,8 @@ export function parsePolicy(given: unknown): IsolationPolicy {
     launch: part('launch', launch, DEFAULT_POLICY.launch),
     at: part('at', checkPoints, DEFAULT_POLICY.at),
     severity: part('severity', severity, DEFAULT_POLICY.severity),
+    secrecy: part('secrecy', (from) => from.flag(), DEFAULT_POLICY.secrecy),
+    addresses: part('addresses', (from) => from.flag(), DEFAULT_POLICY.addresses),
     secrets: part('secrets', areas, DEFAULT_POLICY.secrets),
     encryption: part('encryption', (from) => from.listOrOne().map(encryption), DEFAULT_POLICY.encryption),
   };
@@ -211,7 +224,7 @@ function severity(from: Reader): IsolationPolicy['severity'] {
 }
 
 function encryption(from: Reader): EncryptionRule {
-  const parts = from.object(['function', 'output', 'length']);
+  const parts = from.object(['function', 'output', 'length', 'keyed', 'iv', 'key']);
   const name = parts.get('function');
   const output = parts.get('output');
   const length = parts.get('length');
@@ -223,6 +236,9 @@ function encryption(from: Reader): EncryptionRule {
     function: symbol,
     output: output.register(),
     length: typeof length.value === 'number' ? length.count() : length.register(),
+    keyed: parts.get('keyed')?.flag() ?? true,
+    iv: parts.get('iv')?.register(),
+    key: parts.get('key')?.register(),
   };
 }
 

@@ -28,6 +28,11 @@ const rows = {
   'launch-state': rule('Wrong state at launch', 'The first entry of a guest is in the execution mode that the policy requires.', 'The measured image does something else in another mode.'),
   'bypass': rule('Entry bypasses the monitor', 'A guest is entered with an EPT that the monitor holds, and with the controls that the policy requires.', 'What should trap does not, or the guest runs on tables of another.'),
   'host-state': rule('Exit does not arrive in the monitor', 'The host state of a VMCS that is entered leads to code of the monitor, through page tables of the monitor.', 'At the next exit other code runs in VMX root operation.'),
+  'secret-register': rule('Secret in a register', 'What the VMM or another guest finds in registers when control goes to it depends on no secret, but for what the last exit shows legally.', 'Whoever forces exits reads the guest\'s registers piece by piece.'),
+  'secret-memory': rule('Secret in reach', 'No byte that depends on a secret lies where the VMM or another guest can read it, unless a declared encryption has made it.', 'The VMM reads it, copies it, or saves it to its disk.'),
+  'secret-device': rule('Secret read by a device', 'No device reads a byte that depends on a secret.', 'It goes to a disk or a network that is another\'s.'),
+  'secret-output': rule('Secret put out', 'No byte that depends on a secret goes to a port or to a device\'s register.', 'It shows up in a log, on a console, on a disk.'),
+  'iv-reused': rule('Initialization vector used twice', 'A declared encryption gets each pair of key and initialization vector once.', 'Equal beginnings of two versions have equal ciphertexts; with a stream cipher both plaintexts follow.'),
   'unwalkable': rule('Table too large to be walked', 'A table in force refers to a bounded number of tables; one that refers to itself has no end.', 'What it maps is not known.'),
 } as const satisfies Record<string, RuleRow>;
 
