@@ -1,6 +1,9 @@
 #pragma once
 #include <boot_info.h>
 
+// Called on the boot processor before anything is launched.
+void chain_prepare(void);
+
 // image.c: boots an ELF image by PVH, or without that note at its 64-bit entry point. Never returns.
 void chain_boot(struct module *file) __attribute__((noreturn));
 

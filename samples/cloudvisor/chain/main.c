@@ -25,6 +25,12 @@ drop_module(const char *name)
   boot_info.module_count = kept;
 }
 
+// For a loader that leaves something behind (load/).
+void __attribute__((weak))
+chain_prepare(void)
+{
+}
+
 // Called by the boot code that the VMM has too, on the boot stack, interrupts off.
 void
 vmm_main(uint32_t magic, uint32_t information)
@@ -35,6 +41,7 @@ vmm_main(uint32_t magic, uint32_t information)
   traps_init(); // for the task register, which VT-x wants
   if (!find_module("monitor") || !find_module("hypervisor"))
     panic("chain: needs the modules \"monitor\" and \"hypervisor\"");
+  chain_prepare();
   launch_monitor();
   hypervisor = *find_module("hypervisor");
   drop_module("monitor");

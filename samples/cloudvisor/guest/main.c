@@ -10,7 +10,9 @@
 #include <x86.h>
 
 #define CODE_SELECTOR 0x08
+#ifndef ROUNDS
 #define ROUNDS 5
+#endif
 #define GUEST_BASE 0xffffffffc0000000
 
 extern void timer_entry(void);
