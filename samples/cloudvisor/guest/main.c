@@ -10,9 +10,7 @@
 #include <x86.h>
 
 #define CODE_SELECTOR 0x08
-#ifndef ROUNDS
-#define ROUNDS 5
-#endif
+#include "rounds.h"
 #define GUEST_BASE 0xffffffffc0000000
 
 extern void timer_entry(void);
