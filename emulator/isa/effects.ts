@@ -23,6 +23,10 @@ export interface Effects {
   readonly usesStackSize: boolean;
   readonly usesAddressSize: boolean;
   readonly usesSegments: boolean;
+  /** General registers that it writes whatever its operands are, as bits; not those that it only may write */
+  readonly registersWritten: number;
+  /** Positions of register operands that it writes */
+  readonly operandsWritten: readonly number[];
 }
 
 /** Runs a meaning to record its effects; the code it emits is thrown away. */
@@ -37,6 +41,8 @@ class EffectsContext extends Context {
   private usedStackSize = false;
   private usedAddressSize = false;
   private usedSegments = false;
+  private registers = 0;
+  private readonly operands = new Set<number>();
 
   constructor(
     readonly row: InstructionRow,
@@ -60,6 +66,8 @@ class EffectsContext extends Context {
       usesStackSize: this.usedStackSize,
       usesAddressSize: this.usedAddressSize,
       usesSegments: this.usedSegments,
+      registersWritten: this.registers,
+      operandsWritten: [...this.operands],
     };
   }
 
@@ -93,14 +101,22 @@ class EffectsContext extends Context {
 
   write(operand: number, _value: Value): void {
     if (this.isMemory(operand)) this.memory = true;
+    else this.operands.add(operand);
+  }
+
+  /** A register that is written only under a condition does not count as written. */
+  override writeIf(operand: number, condition: Value, value: Value, old: Value): void {
+    const known = this.operands.has(operand);
+    super.writeIf(operand, condition, value, old);
+    if (!known) this.operands.delete(operand);
   }
 
   protected readWhole(): Value {
     return this.unknown(64);
   }
 
-  protected writeWhole(): void {
-    // Registers are not recorded.
+  protected writeWhole(operand: number): void {
+    this.operands.add(operand);
   }
 
   displaceMemory(_delta: Value): void {
@@ -119,8 +135,8 @@ class EffectsContext extends Context {
     return this.unknown(64);
   }
 
-  setGpr(_register: number, _value: Value): void {
-    // Registers are not recorded.
+  setGpr(register: number, _value: Value): void {
+    this.registers |= 1 << register;
   }
 
   load(_segment: unknown, _offset: Value, width: Width): Value {

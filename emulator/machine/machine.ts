@@ -478,6 +478,7 @@ class EmulatedMachine implements Machine {
     // State.DIRECT_VMCS has come back, and watchers of writes may have refused it since.
     this.processors.withdrawWrites();
     if (this.tableWatch) this.withdrawTags();
+    this.watchpoints.restored();
   }
 
   private end(outcome: Outcome): void {

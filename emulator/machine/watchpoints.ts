@@ -60,6 +60,8 @@ const PAGE = 4096n;
 export class Watchpoints {
   private watch: AccessWatch | undefined;
   private readonly moved = new Set<ArmedWatch>();
+  /** Those whose addresses tables translate */
+  readonly translated = new Set<ArmedWatch>();
   private stopWatching: (() => void) | undefined;
 
   constructor(
@@ -98,9 +100,18 @@ export class Watchpoints {
     this.memory.accessWatch = this.watch = undefined;
   }
 
+  /** RAM is that of another moment: addresses may lead elsewhere. */
+  restored(): void {
+    for (const watch of this.translated) this.moved.add(watch);
+  }
+
   /** An entry on the way to a watch's bytes is being written. */
   move(watch: ArmedWatch): void {
     this.moved.add(watch);
+  }
+
+  forget(watch: ArmedWatch): void {
+    this.moved.delete(watch);
   }
 
   private settle(): void {
@@ -137,6 +148,7 @@ class ArmedWatch implements Watchpoint {
     private readonly request: WatchRequest,
     private readonly listener: (hit: AccessHit) => void,
   ) {
+    if (request.space.kind !== 'host-physical') owner.translated.add(this);
     this.place();
   }
 
@@ -145,6 +157,8 @@ class ArmedWatch implements Watchpoint {
   }
 
   remove(): void {
+    this.owner.translated.delete(this);
+    this.owner.forget(this);
     for (const range of [...this.bytes, ...this.entries]) this.owner.disarm(range);
     this.bytes = [];
     this.entries = [];

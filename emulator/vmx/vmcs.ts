@@ -66,6 +66,9 @@ export function writeFieldTable(memory: MachineMemory): void {
 export const vmcsFieldOffset = (encoding: number): number =>
   encoding >= 0 && encoding < 0x8000 ? (offsetByEncoding[encoding] ?? 0) : 0;
 
+/** Bytes that a field occupies, of those that VMREAD and VMWRITE of its encoding touch */
+export const vmcsFieldSize = (encoding: number): number => accessSize(encoding);
+
 /** Bytes that VMREAD and VMWRITE of this encoding touch; natural width is 8. */
 function accessSize(encoding: number): 2 | 4 | 8 {
   if (vmcsAccessHigh(encoding)) return 4;
