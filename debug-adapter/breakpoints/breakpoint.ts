@@ -4,6 +4,7 @@ import type { Debuggee } from '../launch/debuggee';
 import type { Image } from '../stack/image';
 import type { Done } from '../stepping/verb';
 import { parseHitCondition, type HitCondition } from './hit-count';
+import { Hits } from './hits';
 import { parseLogMessage, type LogMessage } from './log-message';
 
 /** A place that a breakpoint stops at: a linear address, in the contexts that have this image there. */
@@ -28,7 +29,7 @@ export interface Conditions {
 }
 
 export class Breakpoint {
-  hits = 0;
+  readonly hits = new Hits();
   readonly condition: string | undefined;
   readonly hitCondition: HitCondition | undefined;
   readonly logMessage: LogMessage | undefined;

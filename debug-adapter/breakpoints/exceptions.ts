@@ -75,22 +75,26 @@ export class ExceptionFilters {
         const layer = left ? this.debuggee.layers.nameOf(left) : '';
         const symbol = left && this.debuggee.layers.symbolAt(left, record.rip);
         const operand = left ? operandOf(record, left, this.debuggee.machine) : 0n;
-        this.report(explainExit(record, operand, layer, formatSymbol(symbol, record.rip)), record.vcpu, stop);
+        this.report(explainExit(record, operand, layer, formatSymbol(symbol, record.rip)), stop);
       },
       vmEntryFailed: (failure) => {
-        if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), failure.vcpu, stop);
+        if (this.wants(ENTRY_FAILED)) this.report(explainEntryFailure(failure), stop);
       },
       staleTranslation: (use) => {
-        if (this.wants(STALE_TRANSLATION)) this.report(explainStale(use, this.debuggee.placeOf(use)), use.vcpu, stop);
+        if (this.wants(STALE_TRANSLATION)) this.report(explainStale(use, this.debuggee.placeOf(use)), stop);
       },
     };
   }
 
-  /** Stops and remembers why, for exceptionInfo. */
-  report(explanation: Explanation, vcpu: number, stop: (done: Done) => void): void {
+  /** Stops, and says why for exceptionInfo. */
+  report(explanation: Explanation, stop: (done: Done) => void): void {
+    stop({ reason: 'exception', description: explanation.title, text: explanation.title, explanation });
+  }
+
+  /** The machine has stopped: what for, and on which vCPU. */
+  stopped({ explanation }: Done, vcpu: number): void {
     this.explanation = explanation;
     this.vcpu = vcpu;
-    this.once = undefined;
-    stop({ reason: 'exception', description: explanation.title, text: explanation.title });
+    if (explanation) this.once = undefined;
   }
 }

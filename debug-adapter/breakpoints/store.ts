@@ -1,4 +1,5 @@
 import type { Context } from '../../emulator/machine/api';
+import type { Moment } from '../../emulator/timeline/api';
 import type { Debuggee } from '../launch/debuggee';
 import { messageOf } from '../session/errors';
 import type { Done } from '../stepping/verb';
@@ -46,11 +47,18 @@ export class BreakpointStore {
     return this.addressSet;
   }
 
+  /** What was behind this moment is not going to be: its hits do not count. */
+  cut(at: Moment): void {
+    for (const breakpoint of [...this.groups.values()].flat()) breakpoint.hits.cut(at);
+  }
+
   /**
    * Execution arrived at an address in a context: counts hits, writes log points, and says whether to stop. A condition
    * that cannot be evaluated stops and says why: passing over it in silence would hide a typing error.
+   * `looking`: the past is searched for a stop; nothing is counted and nothing written.
    */
-  decide(context: Context, linear: bigint): Done | undefined {
+  decide(context: Context, linear: bigint, looking = false): Done | undefined {
+    const { moment } = this.debuggee;
     let stop: { reason: Done['reason']; text?: string; ids: number[] } | undefined;
     for (const breakpoint of this.byAddress.get(linear) ?? []) {
       const here = breakpoint.locations.some(
@@ -63,9 +71,12 @@ export class BreakpointStore {
       } catch (error) {
         text = `condition "${breakpoint.condition}": ${messageOf(error)}`;
       }
-      breakpoint.hits++;
-      if (breakpoint.hitCondition && !breakpoint.hitCondition(breakpoint.hits)) continue;
+      if (breakpoint.hitCondition) {
+        const { hits } = breakpoint;
+        if (!breakpoint.hitCondition(looking ? hits.ordinal(moment) : hits.add(moment))) continue;
+      }
       if (breakpoint.logMessage) {
+        if (looking) continue;
         const evaluate = (expression: string): string => {
           try {
             return this.evaluation.text(expression, context);

@@ -82,6 +82,17 @@ const moment = (value: unknown) =>
   typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(value) && !Number.isNaN(Date.parse(value))
     ? undefined
     : 'must be a time such as "2026-01-01T00:00:00Z"';
+const HISTORY_MOST = 65_536;
+const history = (value: unknown): string | undefined => {
+  if (typeof value === 'boolean') return undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return 'must be true, false, or { "memory": MiB }';
+  return checkMembers({ memory: { check: historyMemory, required: false } }, value);
+};
+const historyMemory = (value: unknown) =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= HISTORY_MOST
+    ? undefined
+    : `must be a whole number of MiB from 1 to ${HISTORY_MOST}`;
 const rawBits = (value: unknown) => (value === 16 || value === 32 ? undefined : 'must be 16 (real mode) or 32');
 
 export const attributes: readonly Attribute[] = [
@@ -129,6 +140,8 @@ export const attributes: readonly Attribute[] = [
   { name: 'translator', check: flag, described: true },
   { name: 'build', check: text, described: true },
   { name: 'noDebug', check: flag, described: false },
+  { name: 'history', check: history, described: true },
+  { name: 'stopAtEnd', check: flag, described: false },
 ];
 
 /** What VS Code and other clients put into every configuration for themselves; "__" marks their private ones. */

@@ -1,6 +1,7 @@
+import { Field } from '../../emulator/arch/vmcs-fields';
 import type { StaleTranslation, VmEntryRecord, VmExitRecord } from '../../emulator/cpu/taps';
 import type { Context, Machine, RunResult } from '../../emulator/machine/api';
-import type { Timeline } from '../../emulator/timeline/api';
+import type { Moment, Timeline } from '../../emulator/timeline/api';
 import { createTimeline } from '../../emulator/timeline/timeline';
 import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
@@ -34,6 +35,9 @@ export interface LoggedLayer {
 /** SDM vol. 3, appendix C: external interrupt, INIT, SIPI, SMIs, the two windows, preemption timer. */
 const ASYNCHRONOUS: ReadonlySet<number> = new Set([1, 3, 4, 5, 6, 7, 8, 52]);
 
+/** Whether an exit has nothing to do with the instruction that the guest stood at. */
+export const isAsynchronous = (reason: number): boolean => ASYNCHRONOUS.has(reason & 0xffff);
+
 const LIMIT: RunResult = { why: 'limit' };
 
 /**
@@ -52,12 +56,11 @@ export class Debuggee {
   private readonly loggedNumbers = new Map<string, number>();
   private readonly serial = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
   private readonly console = new SerialLines((layer, text) => this.watcher.serial?.(layer, text));
-  /** Of each vCPU's last VM entry: the VM-entry interruption-information field, 0 when nothing was injected */
-  private readonly injected: number[] = [];
   private stops: ReadonlySet<bigint> = new Set();
   private readonly arrivals: Arrivals;
-  /** By context: where its last VM exit is in the log */
-  private readonly lastExits = new Map<number, number>();
+  /** The last moment at which a probe was told; before it none is new */
+  private told: Moment = -1;
+  private readonly branchListeners = new Set<(at: Moment) => void>();
 
   constructor(
     readonly machine: Machine,
@@ -67,20 +70,18 @@ export class Debuggee {
     /** All running goes through it */
     readonly timeline: Timeline = createTimeline(machine, { recording: false }),
   ) {
-    this.arrivals = new Arrivals(machine);
+    this.arrivals = new Arrivals(machine, (context) => this.lastExitOf(context));
     this.layers = new Layers(machine, images);
     this.probes = new ProbeSites(machine, images);
     machine.addTaps({
       vmExit: (record) => this.logExit(record),
-      vmEntry: (record) => {
-        this.arrivals.entered(record);
-        this.injected[record.vcpu] = record.injected;
-        this.watcher.entry?.(record);
-      },
-      staleTranslation: (use) => this.watcher.stale?.(use),
+      vmEntry: (record) => this.isNew && this.watcher.entry?.(record),
+      staleTranslation: (use) => this.isNew && this.watcher.stale?.(use),
     });
-    machine.onSerial((byte, vcpu) => this.serial.add(byte, this.layers.nameOf(machine.running(vcpu))));
-    machine.onDebugConsole((byte, vcpu) => this.console.add(byte, this.layers.nameOf(machine.running(vcpu))));
+    const nameOf = (vcpu: number) => this.layers.nameOf(machine.running(vcpu));
+    machine.onSerial((byte, vcpu) => this.isNew && this.serial.add(byte, nameOf(vcpu)));
+    machine.onDebugConsole((byte, vcpu) => this.isNew && this.console.add(byte, nameOf(vcpu)));
+    timeline.onBranch((at) => this.branch(at));
     this.setStops(new Set());
   }
 
@@ -105,34 +106,77 @@ export class Debuggee {
     return { layer: this.loggedLayer(Math.floor(kind / 0x10000)).name, reason: kind % 0x10000 };
   }
 
-  /** Whether the last VM entry of a vCPU delivered an event, so that the guest began in its handler. */
+  /** What runs now runs for the first time: else the logs have it already. */
+  private get isNew(): boolean {
+    return !this.timeline.replaying;
+  }
+
+  /** The moment at which the machine stands */
+  get moment(): Moment {
+    return this.timeline.now;
+  }
+
+  /** To be told when what was behind a moment has been forgotten, after the logs have forgotten it. */
+  onBranch(listener: (at: Moment) => void): () => void {
+    this.branchListeners.add(listener);
+    return () => this.branchListeners.delete(listener);
+  }
+
+  private branch(at: Moment): void {
+    this.exits.cut(at);
+    this.pages.cut(at);
+    this.told = Math.min(this.told, at);
+    for (const listener of this.branchListeners) listener(at);
+  }
+
+  /**
+   * Whether the VM entry that a vCPU's guest began with delivered an event, so that it began in its handler. The next VM
+   * exit clears the field (SDM vol. 3, 28.2), so it tells until then.
+   */
   injectedOnEntry(vcpu: number): boolean {
-    return (this.injected[vcpu] ?? 0) !== 0;
+    const { vmcs } = this.running(vcpu);
+    const field = vmcs === undefined ? 0n : this.machine.readVmcs(vmcs, Field.ENTRY_INTERRUPTION_INFORMATION);
+    return ((field ?? 0n) & 0x8000_0000n) !== 0n;
   }
 
   /** Whether the context was left by a VM exit that has nothing to do with the instruction it stood at. */
   leftAsynchronously(context: Context): boolean {
     const left = context.lastLeft;
-    return left?.kind === 'exit' && ASYNCHRONOUS.has(left.reason & 0xffff);
-  }
-
-  /** Linear addresses at which `advance` comes back, in any context. */
-  setStops(addresses: ReadonlySet<bigint>): void {
-    this.stops = addresses;
-    this.machine.setBreakpoints(new Set([...addresses, ...this.probes.addresses]));
+    return left?.kind === 'exit' && isAsynchronous(left.reason);
   }
 
   /**
-   * Runs at most `limit` instructions, of all vCPUs together or of one while the others run beside it. Probes on the way
-   * are recorded and passed; comes back at an address of `setStops` before its instruction, once for each arrival there.
+   * Linear addresses at which `advance` comes back, in any context. `looking`: in what has run before; its probes have
+   * been told.
    */
-  advance(limit: number, vcpu?: number): RunResult {
-    const { machine } = this;
+  setStops(addresses: ReadonlySet<bigint>, looking = false): void {
+    if (!looking) this.arrivals.watch(addresses, this.stops);
+    this.stops = addresses;
+    this.machine.setBreakpoints(looking ? addresses : new Set([...addresses, ...this.probes.addresses]));
+  }
+
+  /** The machine has gone to another moment without running there. */
+  moved(): void {
+    this.arrivals.moved();
+  }
+
+  /** Gives back which places have been dealt with, for when the machine is back here. */
+  keepArrivals(): () => void {
+    return this.arrivals.keep();
+  }
+
+  /**
+   * Runs at most `limit` instructions, of all vCPUs together or of one while the others run beside it, and not beyond the
+   * moment `until`. Probes on the way are recorded and passed; comes back at an address of `setStops` before its
+   * instruction, once for each arrival there.
+   */
+  advance(limit: number, vcpu?: number, until?: Moment): RunResult {
+    const { machine, timeline } = this;
     const end = this.instructionsOf(vcpu) + limit;
     for (;;) {
       const left = end - this.instructionsOf(vcpu);
       if (left <= 0) return LIMIT;
-      const result = this.timeline.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu);
+      const result = timeline.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu, until);
       if (result.why !== 'breakpoint') return result;
       // It stood there already when its turn ended.
       if (this.arrivals.isHandled(result.vcpu) || this.arrivals.isResumption(result.vcpu, result.linear)) continue;
@@ -161,8 +205,8 @@ export class Debuggee {
 
   /** The logged VM exit by which a context was left last */
   lastExitOf(context: Context): LoggedExit | undefined {
-    const index = this.lastExits.get(context.id);
-    return index === undefined ? undefined : this.exits.get(index);
+    if (context.vmcs === undefined) return undefined;
+    return this.exits.lastOf(context.vcpu, context.vmcs, this.moment);
   }
 
   flushSerial(): void {
@@ -171,28 +215,31 @@ export class Debuggee {
   }
 
   private arrive(vcpu: number, linear: bigint): void {
-    this.arrivals.handle(vcpu, linear);
-    if (!this.probes.has(linear)) return;
+    this.arrivals.handle(vcpu);
+    const { moment } = this;
+    if (!this.probes.has(linear) || moment <= this.told) return;
+    this.told = moment;
     for (const hit of this.probes.hitsAt(this.running(vcpu), linear)) {
       this.watcher.probe?.(hit);
       const decision = pageDecision(hit, this.machine);
       if (!decision) continue;
-      const event = this.pages.add(decision);
+      const event = this.pages.add({ ...decision, moment });
       this.watcher.page?.(event);
     }
   }
 
   private logExit(record: VmExitRecord): void {
+    if (!this.isNew) return;
     const left = this.machine.interrupted(record.vcpu)[0];
-    this.arrivals.exited(record);
     const name = left ? this.layers.nameOf(left) : '';
     let number = this.loggedNumbers.get(name);
     if (number === undefined) {
       number = this.logged.push({ name, image: left && this.layers.imageOf(left) }) - 1;
       this.loggedNumbers.set(name, number);
     }
-    this.exits.add(record, number, left ? operandOf(record, left, this.machine) : 0n);
-    if (left) this.lastExits.set(left.id, this.exits.total - 1);
+    // The exit is counted when it is complete, behind this.
+    const moment = this.machine.moment + 1;
+    this.exits.add(record, number, left ? operandOf(record, left, this.machine) : 0n, moment);
     this.watcher.exit?.(this.exits.total - 1);
   }
 }

@@ -1,5 +1,6 @@
 import type { MachineConfiguration, RawPlace } from '../../emulator/machine/api';
 import { SegmentType } from '../../emulator/machine/elf';
+import { createTimeline, type TimelineOptions } from '../../emulator/timeline/timeline';
 import type { Environment } from '../session/environment';
 import { messageOf, userError } from '../session/errors';
 import { baseName } from '../session/paths';
@@ -55,10 +56,20 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     ...(launch.raw === undefined ? {} : { raw: rawPlace(launch.raw) }),
   };
   try {
-    return new Debuggee(await environment.createMachine(configuration), images, launch.folder);
+    const machine = await environment.createMachine(configuration);
+    return new Debuggee(machine, images, launch.folder, createTimeline(machine, historyOf(launch.history)));
   } catch (error) {
     throw isExpected(error) ? userError(messageOf(error)) : error;
   }
+}
+
+const HISTORY_MEBIBYTES = 256;
+
+/** Recording is asked for: what runs on a command line has no past unless somebody wants one. */
+function historyOf(history: ResolvedLaunch['history'] = false): TimelineOptions {
+  if (history === false) return { recording: false };
+  const { memory = HISTORY_MEBIBYTES } = history === true ? {} : history;
+  return { recording: true, memoryLimit: memory * 2 ** 20 };
 }
 
 function openProgram(bytes: Uint8Array, file: string): Program {

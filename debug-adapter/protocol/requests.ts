@@ -40,6 +40,10 @@ export interface LaunchArguments {
   /** Shell command that makes missing images, for clients that can run one; the adapter itself runs none */
   build?: string;
   noDebug?: boolean;
+  /** Records the run, so that one can go back; `memory`: MiB that history may take, default 256. Default true */
+  history?: boolean | { memory?: number };
+  /** Stop before the session ends, also when the machine ends with success. Default false */
+  stopAtEnd?: boolean;
 }
 
 /**
@@ -56,6 +60,12 @@ export interface ExitsArguments {
 }
 export interface ExitRow {
   n: number;
+  /** Position in the log of all exits, for undervisor/goTo */
+  event: number;
+  /** When the exit was complete */
+  moment: number;
+  /** It is ahead of where the machine stands in its past */
+  ahead?: true;
   instruction: number;
   vcpu: number;
   layer: string;
@@ -121,6 +131,9 @@ export interface PagesArguments {
 export type PageDecision = 'owner' | 'encrypted' | 'decrypted' | 'refused' | 'verified' | 'corrupt';
 export interface PageRow {
   n: number;
+  moment: number;
+  /** It is ahead of where the machine stands in its past */
+  ahead?: true;
   instruction: number;
   decision: PageDecision;
   hpa: string;
@@ -161,4 +174,64 @@ export interface ChangedEventBody {
   exits: number;
   pages: number;
   instructions: number;
+  /** Whether there is a past to go to */
+  recording: boolean;
+  /** Where the machine stands, and the earliest and the latest moment that it can go to */
+  moment: number;
+  first: number;
+  end: number;
+  /** It stands before `end` */
+  past: boolean;
+  /** How often the past has been changed */
+  branch: number;
+}
+
+/** 'undervisor/branched' event: the past was changed at a moment, and what was recorded behind it is gone. */
+export interface BranchedEventBody {
+  moment: number;
+  instructions: number;
+  branch: number;
+  /** Names of bookmarks that went with it */
+  bookmarks: string[];
+}
+
+/**
+ * 'undervisor/stepBackInto' and 'undervisor/stepBackOut': as stepIn and stepOut, in the other direction;
+ * 'undervisor/backToExit' and 'undervisor/backToEntry': to the previous VM exit / entry of any vCPU.
+ */
+export interface StepBackArguments {
+  threadId: number;
+  granularity?: 'statement' | 'line' | 'instruction';
+}
+
+/** 'undervisor/goTo': one of these. The machine stops there. */
+export interface GoToArguments {
+  moment?: number;
+  /** Instructions of all vCPUs since power-on */
+  instruction?: number;
+  /** Position in the log of VM exits, as ExitRow.event */
+  event?: number;
+  /** Name of a bookmark */
+  bookmark?: string;
+}
+
+/** 'undervisor/setBookmark' marks now, 'undervisor/removeBookmark' takes the name, 'undervisor/bookmarks' lists. */
+export interface SetBookmarkArguments {
+  name?: string;
+}
+export interface RemoveBookmarkArguments {
+  name: string;
+}
+export interface BookmarkRow {
+  name: string;
+  moment: number;
+  instruction: number;
+  vcpu: number;
+  /** "guest at guest_main+0x10" */
+  place: string;
+  /** It is ahead of where the machine stands */
+  ahead: boolean;
+}
+export interface BookmarksResponse {
+  bookmarks: BookmarkRow[];
 }

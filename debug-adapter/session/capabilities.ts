@@ -28,6 +28,8 @@ export const announced = (filters: DebugProtocol.ExceptionBreakpointsFilter[]): 
   row('supportsExceptionFilterOptions', ['setExceptionBreakpoints']),
   row('supportsExceptionInfoRequest', ['exceptionInfo']),
   row('supportsSteppingGranularity', ['next', 'stepIn', 'stepOut']),
+  row('supportsStepBack', ['stepBack', 'reverseContinue']),
+  row('supportsCancelRequest', ['cancel']),
   row('supportsEvaluateForHovers', ['evaluate']),
   row('supportsClipboardContext', ['evaluate']),
   row('supportsSetVariable', ['setVariable']),

@@ -9,7 +9,16 @@ import { SourceMap } from '../launch/source-map';
 import { disassemble } from '../memory/disassemble';
 import { readMemory, writeMemory } from '../memory/access';
 import { translate } from '../memory/translate';
-import type { ContinueToArguments, ExitsArguments, PagesArguments, TranslateArguments } from '../protocol/requests';
+import type {
+  ContinueToArguments,
+  ExitsArguments,
+  GoToArguments,
+  PagesArguments,
+  RemoveBookmarkArguments,
+  SetBookmarkArguments,
+  StepBackArguments,
+  TranslateArguments,
+} from '../protocol/requests';
 import { evaluate, setExpression } from '../scopes/evaluate';
 import { scopes, setVariable, variables } from '../scopes/variables';
 import { layerRows } from '../stack/layer-rows';
@@ -21,16 +30,22 @@ import { runToLocations, stopAtOnce } from '../stepping/entry';
 import { nextInstruction, stepInstruction } from '../stepping/step-instruction';
 import { stepLine } from '../stepping/step-line';
 import { stepOut } from '../stepping/step-out';
+import { backTo } from '../time/back-to';
+import { goTo } from '../time/go-to';
+import { reverseContinue } from '../time/reverse-continue';
+import { stepBack, stepBackInto, stepBackOut, type Granularity } from '../time/step-back';
 import { exitKinds, exitRows } from '../watch/exit-rows';
 import { pageRows } from '../watch/page-rows';
 import { capabilities } from './capabilities';
+import type { Task } from '../../emulator/timeline/api';
+import type { Landing, Past } from '../time/search';
 import type { Environment } from './environment';
 import { badArguments, notLaunched, userError } from './errors';
 import { exceptionInfo } from './exception-info';
 import { Live } from './live';
 import { loadedSources, modules, modulesPage } from './modules';
 import { directoryOf } from './paths';
-import { route, Router, type Reply, type Route, type Send } from './router';
+import { route, Router, urgent, type Reply, type Route, type Send } from './router';
 import { threads } from './threads';
 
 /** Requests that set breakpoints: kept as they came, to be made again after a restart. */
@@ -54,7 +69,7 @@ export class DebugSession {
     send: Send,
     private readonly onEnd: () => void = () => undefined,
   ) {
-    this.router = new Router(this.routes(), send);
+    this.router = new Router(this.routes(), send, () => this.live?.tasks.running ?? false);
   }
 
   receive(message: unknown): void {
@@ -63,7 +78,7 @@ export class DebugSession {
 
   /** The client is gone: stop everything, say nothing more. */
   dispose(): void {
-    this.live?.runner.abandon();
+    this.live?.abandon();
     this.live = undefined;
     this.router.close();
   }
@@ -75,9 +90,10 @@ export class DebugSession {
       initialize: route({}, (args: DebugProtocol.InitializeRequestArguments) => this.initialize(args)),
       launch: route({}, (args: unknown, reply) => this.launch(args, reply)),
       configurationDone: route({}, (_args, reply) => reply.after(() => this.begin())),
-      restart: route({ arguments: 'object?' }, (args: DebugProtocol.RestartArguments, reply) => this.restart(args, reply)),
-      terminate: route({}, (_args, reply) => reply.after(() => this.terminate())),
-      disconnect: route({}, (_args, reply) => this.disconnect(reply)),
+      restart: urgent(route({ arguments: 'object?' }, (args: DebugProtocol.RestartArguments, reply) => this.restart(args, reply))),
+      terminate: urgent(route({}, (_args, reply) => reply.after(() => this.terminate()))),
+      disconnect: urgent(route({}, (_args, reply) => this.disconnect(reply))),
+      cancel: urgent(route({ requestId: 'number?', progressId: 'string?' }, (args: DebugProtocol.CancelArguments) => this.cancel(args))),
 
       setBreakpoints: route({ source: 'object', breakpoints: 'array?', lines: 'array?' }, (args: DebugProtocol.SetBreakpointsArguments) =>
         this.setBreakpoints(`source ${pathOf('setBreakpoints', args.source)}`, (live) => setSourceBreakpoints(args, live.debuggee, live.breakpoints))),
@@ -110,7 +126,19 @@ export class DebugSession {
       stepIn: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepInArguments) =>
         this.verb(live, args, (vcpu) => (args.granularity === 'instruction' ? stepInstruction() : stepLine(live.debuggee, vcpu, true)))),
       stepOut: this.stopped({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepOutArguments) => this.verb(live, args, (vcpu) => stepOut(live.debuggee, vcpu))),
-      pause: this.on({ threadId: 'number?' }, (live, args: Partial<DebugProtocol.PauseArguments>) => live.runner.pause(live.vcpuOf(args.threadId ?? 1))),
+      pause: urgent(this.on({ threadId: 'number?' }, (live, args: Partial<DebugProtocol.PauseArguments>) => live.pause(live.vcpuOf(args.threadId ?? 1)))),
+
+      stepBack: this.history({ ...thread, granularity: 'string?' }, (live, args: DebugProtocol.StepBackArguments, reply) => this.goBack(live, args, reply, 'Step back', stepBack)),
+      reverseContinue: this.history(thread, (live, args: DebugProtocol.ReverseContinueArguments, reply) => this.goBack(live, args, reply, 'Reverse', reverseContinue)),
+      'undervisor/stepBackInto': this.history({ ...thread, granularity: 'string?' }, (live, args: StepBackArguments, reply) => this.goBack(live, args, reply, 'Step back into', stepBackInto, true)),
+      'undervisor/stepBackOut': this.history({ ...thread, granularity: 'string?' }, (live, args: StepBackArguments, reply) => this.goBack(live, args, reply, 'Step back out', stepBackOut, true)),
+      'undervisor/backToExit': this.history(thread, (live, args: ContinueToArguments, reply) => this.goBack(live, args, reply, 'Previous VM exit', (past) => backTo(past, 'exit'), true)),
+      'undervisor/backToEntry': this.history(thread, (live, args: ContinueToArguments, reply) => this.goBack(live, args, reply, 'Previous VM entry', (past) => backTo(past, 'entry'), true)),
+      'undervisor/goTo': this.history({ moment: 'number?', instruction: 'number?', event: 'number?', bookmark: 'string?' }, (live, args: GoToArguments, reply) => this.goTo(live, args, reply)),
+      'undervisor/setBookmark': this.history({ name: 'string?' }, (live, args: SetBookmarkArguments) => live.bookmarks.set(args.name)),
+      'undervisor/removeBookmark': this.history({ name: 'string' }, (live, args: RemoveBookmarkArguments) => live.bookmarks.remove(args.name)),
+      'undervisor/bookmarks': this.on({}, (live) => ({ bookmarks: live.bookmarks.rows() })),
+
       'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToExit())),
       'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToEntry())),
 
@@ -138,6 +166,49 @@ export class DebugSession {
     });
   }
 
+  /** A request that moves in time */
+  private history<A>(shape: Route['shape'], handle: (live: Live, args: A, reply: Reply) => unknown): Route {
+    return this.stopped(shape, (live, args: A, reply) => {
+      live.requireHistory(reply.command);
+      return handle(live, args, reply);
+    });
+  }
+
+  /** `ours`: a request of our own, after which the client has to be told that the machine moves. */
+  private goBack(
+    live: Live,
+    args: StepBackArguments,
+    reply: Reply,
+    title: string,
+    find: (past: Past, vcpu: number, granularity: Granularity) => Task<Landing>,
+    ours = false,
+  ): void {
+    const { threadId } = args;
+    const vcpu = live.vcpuOf(threadId);
+    const granularity = args.granularity === 'instruction' ? 'instruction' : 'line';
+    reply.after(() => {
+      if (ours) this.router.event('continued', { threadId, allThreadsContinued: true });
+      return live.travel(title, find(live.past, vcpu, granularity));
+    });
+  }
+
+  /** Answered when the machine is there: what cannot be gone to is the request's error, and nothing has moved. */
+  private async goTo(live: Live, args: GoToArguments, reply: Reply): Promise<void> {
+    const task = goTo(live.past, live.bookmarks, args);
+    const landing = await live.tasks.run(task, { title: 'Go to', requestId: reply.seq, stay: true });
+    reply.after(() => live.arrived(landing));
+  }
+
+  private cancel({ requestId, progressId }: DebugProtocol.CancelArguments): void {
+    const ids = {
+      ...(requestId === undefined ? {} : { requestId }),
+      ...(progressId === undefined ? {} : { progressId }),
+    };
+    if (Object.keys(ids).length === 0) throw badArguments('cancel', 'needs "requestId" or "progressId"');
+    if (requestId !== undefined && this.router.withdraw(requestId)) return;
+    this.live?.tasks.cancel(ids);
+  }
+
   private initialize(args: DebugProtocol.InitializeRequestArguments): DebugProtocol.Capabilities {
     if (args.pathFormat !== undefined && args.pathFormat !== 'path') {
       throw badArguments('initialize', `pathFormat "${args.pathFormat}" is not supported: use "path"`);
@@ -160,15 +231,22 @@ export class DebugSession {
   private async prepare(args: unknown): Promise<void> {
     const { files } = this.environment;
     const launch = await resolveLaunch(args, files);
-    const debuggee = await load(launch, this.environment);
+    const recorded = { ...launch, history: launch.history ?? !launch.noDebug };
+    const debuggee = await load(recorded, this.environment);
     const sources = new SourceMap(files);
     for (const image of debuggee.images) {
       await sources.learn(image.loaded.program.files(), [launch.folder, directoryOf(image.file)]);
     }
-    this.live?.runner.abandon();
+    this.live?.abandon();
     this.launched = launch;
     this.launchArguments = args;
-    this.live = new Live(debuggee, sources, launch.noDebug ?? false, (event, body) => this.router.event(event, body));
+    const emit = (event: string, body?: unknown) => this.router.event(event, body);
+    this.live = new Live(debuggee, sources, launch.noDebug ?? false, emit, {
+      reportsProgress: this.clientTakes?.supportsProgressReporting ?? false,
+      stopAtEnd: launch.stopAtEnd ?? false,
+    });
+    // Announced before it was known whether this launch records.
+    if (!debuggee.timeline.recording) emit('capabilities', { capabilities: { supportsStepBack: false } });
     this.tellSymbols(this.live);
   }
 
@@ -204,6 +282,7 @@ export class DebugSession {
 
   private async restart(args: DebugProtocol.RestartArguments, reply: Reply): Promise<void> {
     if (!this.live) throw notLaunched('restart');
+    this.live.tasks.abandon();
     await this.prepare(args.arguments ?? this.launchArguments);
     const { live } = this;
     if (live) for (const request of this.breakpointRequests.values()) request(live);
@@ -212,12 +291,12 @@ export class DebugSession {
   }
 
   private terminate(): void {
-    this.live?.runner.abandon();
+    this.live?.abandon();
     this.router.event('terminated');
   }
 
   private disconnect(reply: Reply): void {
-    this.live?.runner.abandon();
+    this.live?.abandon();
     this.live = undefined;
     reply.after(() => this.onEnd());
   }

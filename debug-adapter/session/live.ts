@@ -10,12 +10,26 @@ import { References } from '../scopes/container';
 import { callStack, type StackEntry } from '../stack/call-stack';
 import { Runner } from '../stepping/runner';
 import type { Done, Verb } from '../stepping/verb';
-import { isRunning, messageOf, silentError } from './errors';
+import { Bookmarks } from '../time/bookmarks';
+import type { Landing, Past } from '../time/search';
+import { TaskRunner } from '../time/task-runner';
+import type { Moment, Task } from '../../emulator/timeline/api';
+import type { BranchedEventBody, ChangedEventBody } from '../protocol/requests';
+import { without } from '../protocol/without';
+import { isRunning, messageOf, RequestError, silentError } from './errors';
 import { ExitFilter } from '../watch/exit-filter';
 
 /** Events of a running session; the session gives them to its client. */
 export interface Emit {
   (event: string, body?: unknown): void;
+}
+
+/** How this launch is to be. */
+export interface LiveOptions {
+  /** The client shows progress (DAP supportsProgressReporting) */
+  readonly reportsProgress?: boolean;
+  /** A machine that ends with success stops first */
+  readonly stopAtEnd?: boolean;
 }
 
 const CHANGED_INTERVAL_MS = 250;
@@ -27,18 +41,23 @@ export class Live {
   readonly references = new References();
   readonly runner: Runner;
   readonly exitFilter: ExitFilter;
+  /** Drives what moves through the past, and what asks it something */
+  readonly tasks: TaskRunner;
+  readonly bookmarks: Bookmarks;
   lastStop: Done | undefined;
   private entries = new Map<number, StackEntry>();
   private stacks = new Map<number, { readonly id: number; readonly entry: StackEntry }[]>();
   private nextFrame = 1;
   private endTold = false;
   private lastChanged = -Infinity;
+  private branches = 0;
 
   constructor(
     readonly debuggee: Debuggee,
     readonly sources: SourceMap,
     readonly noDebug: boolean,
     private readonly emit: Emit,
+    private readonly options: LiveOptions = {},
   ) {
     this.exceptions = new ExceptionFilters(debuggee);
     this.exitFilter = new ExitFilter(debuggee);
@@ -52,7 +71,7 @@ export class Live {
       debuggee,
       {
         addresses: () => (noDebug ? none : this.breakpoints.addresses),
-        decide: (context, linear) => (noDebug ? undefined : this.breakpoints.decide(context, linear)),
+        decide: (context, linear, looking) => (noDebug ? undefined : this.breakpoints.decide(context, linear, looking)),
         taps: (stop) => (noDebug ? {} : this.exceptions.taps(stop)),
       },
       {
@@ -62,6 +81,18 @@ export class Live {
         failed: (error) => this.failed(error),
       },
     );
+    this.bookmarks = new Bookmarks(debuggee);
+    const progressWanted = (): boolean => options.reportsProgress ?? false;
+    this.tasks = new TaskRunner(debuggee.timeline, {
+      events: {
+        get wanted() {
+          return progressWanted();
+        },
+        emit: (event, body) => this.emit(event, body),
+      },
+      keep: () => this.keep(),
+    });
+    debuggee.onBranch((at) => this.branched(at));
     debuggee.watcher = {
       serial: (_layer, text) => this.emit('output', { category: 'stdout', output: `${text}\n` }),
     };
@@ -78,6 +109,17 @@ export class Live {
     if (this.runner.running) throw isRunning(command);
   }
 
+  /** Asks whatever moves the machine to stop: `vcpu` is what the stop is to show. */
+  pause(vcpu: number): void {
+    if (!this.tasks.cancel()) this.runner.pause(vcpu);
+  }
+
+  /** Nothing runs any more. */
+  abandon(): void {
+    this.runner.abandon();
+    this.tasks.abandon();
+  }
+
   /** Starts a verb, of one vCPU or of all: every reference that was given out is void from here on. */
   resume(verb: Verb, vcpu?: number): void {
     this.entries.clear();
@@ -85,6 +127,75 @@ export class Live {
     this.references.clear();
     this.exceptions.explanation = undefined;
     this.runner.start(verb, vcpu);
+  }
+
+  /** What moves in time, for the verbs that do. */
+  get past(): Past {
+    return { debuggee: this.debuggee, driver: this.runner.driver };
+  }
+
+  /** Throws RequestError when there is no past to move in. */
+  requireHistory(command: string): void {
+    if (!this.debuggee.timeline.recording) throw silentError(`"${command}" needs history: launch with "history": true`);
+  }
+
+  /**
+   * Moves to another moment and stops there. A cancel or a failure leaves the machine where it is, and a stop says so.
+   * Every reference that was given out is void.
+   */
+  async travel(title: string, task: Task<Landing>): Promise<void> {
+    this.entries.clear();
+    this.stacks.clear();
+    this.references.clear();
+    const { focus } = this.debuggee;
+    try {
+      this.arrived(await this.tasks.run(task, { title, stay: true }));
+    } catch (error) {
+      if (error instanceof RequestError && error.id === 2005) {
+        if (!this.tasks.abandoned) this.stopped({ reason: 'pause', description: `${title}: cancelled` }, focus);
+      } else if (error instanceof RequestError) {
+        this.emit('output', { category: 'important', output: `${title}: ${error.message}\n` });
+        this.stopped({ reason: 'pause', description: error.message }, focus);
+      } else this.failed(error);
+    }
+  }
+
+  /** The machine stands where a movement through time has led. */
+  arrived({ done, vcpu }: Landing): void {
+    this.entries.clear();
+    this.stacks.clear();
+    this.references.clear();
+    this.debuggee.focus = vcpu;
+    this.debuggee.settle(vcpu);
+    this.stopped(done, vcpu);
+  }
+
+  /** What has to be as it was when a task has moved the machine about and back. */
+  private keep(): (moved: boolean) => void {
+    const { debuggee, runner } = this;
+    const arrivals = debuggee.keepArrivals();
+    return (moved) => {
+      if (moved) {
+        debuggee.moved();
+        runner.moved();
+        this.endTold = false;
+      } else arrivals();
+      runner.refreshStops();
+    };
+  }
+
+  /** The user has changed the past: what was behind it is forgotten. */
+  private branched(at: Moment): void {
+    this.breakpoints.cut(at);
+    this.runner.moved();
+    const lost = this.bookmarks.cut(at);
+    const { machine } = this.debuggee;
+    const branch = ++this.branches;
+    const also = lost.length === 0 ? '' : ` Bookmarks that went with it: ${lost.join(', ')}.`;
+    const output = `Branch ${branch} begins at instruction ${machine.instructions} (moment ${at}): what was recorded behind it is forgotten.${also}\n`;
+    this.emit('output', { category: 'important', output });
+    const body: BranchedEventBody = { moment: at, instructions: machine.instructions, branch, bookmarks: lost };
+    this.emit('undervisor/branched', body);
   }
 
   /** The stack of a vCPU with frame ids, made once a stop. */
@@ -119,28 +230,49 @@ export class Live {
     const time = performance.now();
     if (!now && time - this.lastChanged < CHANGED_INTERVAL_MS) return;
     this.lastChanged = time;
-    const { exits, pages, machine } = this.debuggee;
-    this.emit('undervisor/changed', { exits: exits.total, pages: pages.total, instructions: machine.instructions });
+    const { exits, pages, machine, timeline } = this.debuggee;
+    const { now: moment, first, end, branch, recording } = timeline;
+    const body: ChangedEventBody = {
+      exits: exits.total,
+      pages: pages.total,
+      instructions: machine.instructions,
+      recording,
+      moment,
+      first,
+      end,
+      past: moment < end,
+      branch,
+    };
+    this.emit('undervisor/changed', body);
   }
 
   private stopped(done: Done, vcpu: number): void {
     this.lastStop = done;
-    const body: DebugProtocol.StoppedEvent['body'] = { ...done, threadId: vcpu + 1, allThreadsStopped: true };
+    this.exceptions.stopped(done, vcpu);
+    const body: DebugProtocol.StoppedEvent['body'] = {
+      ...without(done, 'explanation'),
+      threadId: vcpu + 1,
+      allThreadsStopped: true,
+    };
     this.emit('stopped', body);
     this.changed(true);
   }
 
   /** The machine cannot go on. Shown once as a stop, so that one can look why; going on from there ends the session. */
   private ended(outcome: Outcome): void {
-    const look = outcome.kind !== 'exit-port' && !this.noDebug && !this.endTold;
+    const { recording } = this.debuggee.timeline;
+    // What went wrong is worth a look back; a program that says that it succeeded is done, unless the user wants to look.
+    const failed = outcome.kind !== 'exit-port' || (recording && outcome.code !== 0);
+    const look = (failed || (this.options.stopAtEnd ?? false)) && !this.noDebug && !this.endTold;
     const wanted = outcome.kind !== 'triple-fault' || this.exceptions.wants(TRIPLE_FAULT);
     const { title, text } = describeOutcome(outcome, this.debuggee);
-    if (!this.endTold) this.emit('output', { category: 'important', output: `${text}\n` });
+    const advice = look && wanted && recording ? ' Step back from here, or restart.' : '';
+    if (!this.endTold) this.emit('output', { category: 'important', output: `${text}${advice}\n` });
     this.endTold = true;
     if (look && wanted) {
       const vcpu = 'vcpu' in outcome ? outcome.vcpu : this.debuggee.machine.runningVcpu;
       this.debuggee.focus = vcpu;
-      this.exceptions.report({ id: outcome.kind, title, text }, vcpu, (done) => this.stopped(done, vcpu));
+      this.exceptions.report({ id: outcome.kind, title, text }, (done) => this.stopped(done, vcpu));
       return;
     }
     this.changed(true);

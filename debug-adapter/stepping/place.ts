@@ -43,8 +43,11 @@ export function stillInLine(debuggee: Debuggee, before: Place): Place | undefine
   return { ...before, pc, sp: linearRsp(context), instruction: debuggee.machine.decode(context.space, pc) };
 }
 
+/** What debug information says of a place */
+export type Lined = Pick<Place, 'image' | 'line' | 'function'>;
+
 /** Same line of the same file, in the same function: recursion is told apart by the stack, not here. */
-export const sameLine = (a: Place, b: Place): boolean =>
+export const sameLine = (a: Lined, b: Lined): boolean =>
   a.line !== undefined &&
   b.line !== undefined &&
   a.image === b.image &&
@@ -53,7 +56,7 @@ export const sameLine = (a: Place, b: Place): boolean =>
   a.function?.entry === b.function?.entry;
 
 /** A place where a line begins: execution that gets here is about to do what the line says. */
-export const atStatement = (place: Place): boolean =>
+export const atStatement = (place: Pick<Place, 'line' | 'pc'>): boolean =>
   place.line !== undefined && place.line.isStatement && place.line.address === place.pc;
 
 /** Whether an instruction is a near or far call (SDM vol. 1, 6.4), by its row. */

@@ -1,3 +1,5 @@
+import type { Explanation } from '../watch/explain';
+
 /**
  * A verb (step in, continue to exit, ...) is a generator: it yields how far the machine is to go and gets back what
  * happened there, until it returns why it is done. The runner drives it in slices, so a verb is written as if nothing
@@ -25,10 +27,20 @@ export type Arrival =
 export interface Done {
   /** DAP StoppedEvent.reason */
   readonly reason:
-    'step' | 'goto' | 'entry' | 'pause' | 'exception' | 'breakpoint' | 'function breakpoint' | 'instruction breakpoint';
+    | 'step'
+    | 'goto'
+    | 'entry'
+    | 'pause'
+    | 'exception'
+    | 'breakpoint'
+    | 'function breakpoint'
+    | 'instruction breakpoint'
+    | 'data breakpoint';
   readonly hitBreakpointIds?: number[];
   readonly description?: string;
   readonly text?: string;
+  /** For exceptionInfo: what the stop is about */
+  readonly explanation?: Explanation;
 }
 
 export type Verb = Generator<Go, Done, Arrival>;

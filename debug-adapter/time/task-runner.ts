@@ -36,11 +36,17 @@ interface Active {
 export class TaskRunner {
   private active: Active | undefined;
   private ordinal = 0;
+  private left = false;
 
   constructor(
     private readonly timeline: Pick<Timeline, 'now' | 'seek'>,
     private readonly hooks: TaskHooks,
   ) {}
+
+  /** Whether the last task was left where it was */
+  get abandoned(): boolean {
+    return this.left;
+  }
 
   get running(): boolean {
     return this.active !== undefined;
@@ -85,7 +91,7 @@ export class TaskRunner {
 
   /** The machine is not needed any more: ends the task and leaves it where it is. */
   abandon(): void {
-    if (this.active) this.active.cancelled = this.active.abandoned = true;
+    if (this.active) this.left = this.active.cancelled = this.active.abandoned = true;
   }
 
   private settle(origin: Moment, stay: boolean, restore: (moved: boolean) => void): void {

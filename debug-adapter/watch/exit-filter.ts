@@ -37,7 +37,7 @@ export class ExitFilter {
       throw badArguments('undervisor/exits', 'layers must be names');
     if (!(reasons ?? []).every((reason) => typeof reason === 'number'))
       throw badArguments('undervisor/exits', 'reasons must be numbers');
-    const key = JSON.stringify([layers, reasons]);
+    const key = JSON.stringify([layers, reasons, this.debuggee.exits.generation]);
     if (key === this.key) return;
     this.key = key;
     this.chosen = new Map();

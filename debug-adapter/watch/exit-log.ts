@@ -1,9 +1,10 @@
 import type { VmExitRecord } from '../../emulator/cpu/taps';
+import type { Moment } from '../../emulator/timeline/api';
 import { hostPhysical, linear, guestPhysical } from '../../emulator/memory/address';
 
 /**
  * VM exits as they happened, newest last. A ring of compact records in typed arrays: a run of hours keeps the newest
- * million at 120 bytes each; a short one costs what it uses.
+ * million at 128 bytes each; a short one costs what it uses.
  */
 export interface LoggedExit extends VmExitRecord {
   /** Ordinal from 1, among the exits of all vCPUs */
@@ -12,11 +13,13 @@ export interface LoggedExit extends VmExitRecord {
   readonly layer: number;
   /** What the instruction was about (watch/exit-operand.ts) */
   readonly operand: bigint;
+  /** When the exit was complete: before the first instruction of what it led to */
+  readonly moment: Moment;
 }
 
 const CHUNK = 8192;
 const WIDE = 8;
-const NARROW = 7;
+const NARROW = 8;
 
 interface Chunk {
   readonly wide: BigUint64Array;
@@ -29,6 +32,8 @@ export class ExitLog {
   private readonly chunks: Chunk[] = [];
   private readonly counts = new Map<number, number>();
   private count = 0;
+  private lost = 0;
+  private cuts = 0;
 
   /** `capacity` is rounded up to whole chunks. */
   constructor(capacity = 1 << 20) {
@@ -43,7 +48,12 @@ export class ExitLog {
 
   /** Index of the oldest record that is still there */
   get first(): number {
-    return Math.max(0, this.count - this.chunkLimit * CHUNK);
+    return this.lost;
+  }
+
+  /** Grows when records are cut off: what was remembered about positions may be wrong. */
+  get generation(): number {
+    return this.cuts;
   }
 
   /** How many exits of each kind were ever recorded: layer in bits 16 and up, basic reason in bits 15:0 */
@@ -51,8 +61,9 @@ export class ExitLog {
     return this.counts;
   }
 
-  add(record: VmExitRecord, layer: number, operand = 0n): void {
+  add(record: VmExitRecord, layer: number, operand = 0n, moment: Moment = 0): void {
     const index = this.count++;
+    this.lost = Math.max(this.lost, this.count - this.chunkLimit * CHUNK);
     const slot = Math.floor(index / CHUNK) % this.chunkLimit;
     const chunk = (this.chunks[slot] ??= {
       wide: new BigUint64Array(CHUNK * WIDE),
@@ -75,7 +86,8 @@ export class ExitLog {
     narrow[at++] = record.interruptionInformation >>> 0;
     narrow[at++] = record.interruptionErrorCode >>> 0;
     narrow[at++] = record.instructionLength;
-    narrow[at] = layer;
+    narrow[at++] = layer;
+    narrow[at] = moment;
     const kind = kindOf(layer, record.reason);
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
@@ -109,7 +121,47 @@ export class ExitLog {
       interruptionErrorCode: narrow(4),
       instructionLength: narrow(5),
       layer: narrow(6),
+      moment: narrow(7),
     };
+  }
+
+  /** How many exits there were up to this moment: the position of the first one behind it. Not below `first` */
+  upTo(moment: Moment): number {
+    let low = this.first;
+    for (let high = this.count; low < high;) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.momentOf(middle) <= moment) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The last exit from this VMCS on this vCPU up to a moment, as far as it is still there */
+  lastOf(vcpu: number, vmcs: bigint, moment: Moment): LoggedExit | undefined {
+    for (let index = this.upTo(moment) - 1; index >= this.first; index--) {
+      const chunk = this.chunks[Math.floor(index / CHUNK) % this.chunkLimit];
+      const at = index % CHUNK;
+      if (chunk?.wide[at * WIDE] === vmcs && chunk.narrow[at * NARROW + 2] === vcpu) return this.get(index);
+    }
+    return undefined;
+  }
+
+  /** Forgets what was behind this moment. */
+  cut(at: Moment): void {
+    const end = this.upTo(at);
+    if (end === this.count) return;
+    for (let index = end; index < this.count; index++) {
+      const kind = this.kind(index);
+      const left = (this.counts.get(kind) ?? 0) - 1;
+      if (left > 0) this.counts.set(kind, left);
+      else this.counts.delete(kind);
+    }
+    this.count = end;
+    this.cuts++;
+  }
+
+  private momentOf(index: number): number {
+    return this.chunks[Math.floor(index / CHUNK) % this.chunkLimit]?.narrow[(index % CHUNK) * NARROW + 7] ?? 0;
   }
 
   /** Records start..start+count-1 as far as they are there. */

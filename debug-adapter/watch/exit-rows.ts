@@ -15,6 +15,9 @@ export function exitRow(record: LoggedExit, debuggee: Debuggee, sources?: Source
   const path = symbol?.place && sources?.path(symbol.place.file);
   return {
     n: record.n,
+    event: record.n - 1,
+    moment: record.moment,
+    ...(record.moment > debuggee.moment ? { ahead: true } : {}),
     instruction: record.instruction,
     vcpu: record.vcpu,
     layer: name,

@@ -1,3 +1,4 @@
+import type { Moment } from '../../emulator/timeline/api';
 import type { PageDecision, PageRow } from '../protocol/requests';
 
 /** What a probe announced about one page, before it is put into words. */
@@ -10,6 +11,8 @@ export interface PageEvent {
   readonly vm: number;
   readonly why: string;
   readonly symbol: string;
+  /** When the probe was reached: before its instruction */
+  readonly moment: Moment;
 }
 
 /** Decisions about pages, newest last: the newest `capacity` are kept. */
@@ -31,6 +34,12 @@ export class PageLog {
       this.rows = this.rows.slice(-this.capacity);
     }
     return row;
+  }
+
+  /** Forgets what was behind this moment. */
+  cut(at: Moment): void {
+    const end = this.rows.findLastIndex((row) => row.moment <= at) + 1;
+    this.rows.length = end;
   }
 
   /** `hpa`: only decisions about the page that contains it */

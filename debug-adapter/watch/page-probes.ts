@@ -35,7 +35,7 @@ const probes: Readonly<Record<string, PageProbe>> = {
 const LONGEST_TEXT = 200;
 
 /** The page decision that a probe announces; undefined for every other probe. */
-export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, 'n'> | undefined {
+export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, 'n' | 'moment'> | undefined {
   const row = hit.probe.provider === PROVIDER ? probes[hit.probe.name] : undefined;
   if (!row) return undefined;
   const { space } = hit.context;

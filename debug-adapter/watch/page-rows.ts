@@ -10,5 +10,9 @@ export function pageRows(args: PagesArguments, debuggee: Debuggee): PagesRespons
   if (args.hpa !== undefined && !/^0x[0-9a-f]{1,16}$/i.test(args.hpa)) throw silentError(`"${args.hpa}" is no address`);
   const hpa = args.hpa === undefined ? undefined : BigInt(args.hpa);
   const { total, rows } = debuggee.pages.slice(args.start, Math.min(args.count, MOST_ROWS), hpa);
-  return { total, rows: rows.map(pageRow) };
+  const { moment } = debuggee;
+  return {
+    total,
+    rows: rows.map((event) => ({ ...pageRow(event), ...(event.moment > moment ? { ahead: true } : {}) })),
+  };
 }

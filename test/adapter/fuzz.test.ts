@@ -82,7 +82,7 @@ describe('malformed requests', () => {
       };
     };
 
-    session.receive({ seq: 1, type: 'request', command: 'launch', arguments: { program: 'a.elf' } });
+    session.receive({ seq: 1, type: 'request', command: 'launch', arguments: { program: 'a.elf', history: false } });
     let seq = 2;
     for (; seq < COUNT; seq++) {
       const command = commands[random(commands.length)] ?? '';

@@ -112,9 +112,24 @@ describe('breakpoints', () => {
     store.replace('a', [counted, log]);
     assert.equal(store.decide(first, linear), undefined);
     truth = true;
+    machine.instructions = 10;
     assert.equal(store.decide(first, linear), undefined);
+    machine.instructions = 20;
     assert.deepEqual(store.decide(first, linear), { reason: 'breakpoint', hitBreakpointIds: [1] });
     assert.deepEqual(logged, ['v <v>', 'v <v>', 'v <v>']);
+    // The same arrival again, after going back, is the same hit; looking for one in the past counts and writes nothing.
+    const second = { reason: 'breakpoint', hitBreakpointIds: [1] };
+    for (const looking of [true, false]) {
+      machine.instructions = 10;
+      assert.equal(store.decide(first, linear, looking), undefined);
+      machine.instructions = 20;
+      assert.deepEqual(store.decide(first, linear, looking), second);
+      assert.equal(logged.length, looking ? 3 : 5);
+    }
+    // What was behind a change of the past does not count.
+    store.cut(15);
+    machine.instructions = 30;
+    assert.deepEqual(store.decide(first, linear), second);
   });
 
   it('stop and say why when their condition cannot be evaluated', () => {

@@ -24,10 +24,36 @@ const record = (n: number): VmExitRecord => ({
 describe('exit log', () => {
   it('keeps every bit of a record', () => {
     const log = new ExitLog();
-    log.add(record(1), 7, 0xffff_ffff_0000_0001n);
-    assert.deepEqual(log.get(0), { ...record(1), layer: 7, operand: 0xffff_ffff_0000_0001n });
+    log.add(record(1), 7, 0xffff_ffff_0000_0001n, 2 ** 40);
+    assert.deepEqual(log.get(0), { ...record(1), layer: 7, operand: 0xffff_ffff_0000_0001n, moment: 2 ** 40 });
     assert.equal(log.get(1), undefined);
     assert.equal(log.get(-1), undefined);
+  });
+
+  it('forgets what is behind a moment, and knows what was up to it', () => {
+    const log = new ExitLog(8192);
+    const total = 2 * 8192;
+    for (let n = 1; n <= total; n++) log.add(record(n), n % 3, 0n, n * 10);
+    assert.equal(log.upTo(total * 10), total);
+    assert.equal(log.upTo(total * 10 - 1), total - 1);
+    assert.equal(log.upTo(0), log.first);
+    const { vcpu, vmcs } = record(1);
+    assert.equal(log.lastOf(vcpu, vmcs, 100_005)?.n, 10_000);
+    assert.equal(log.lastOf(vcpu + 1, vmcs, 100_005), undefined);
+    const { generation, first } = log;
+    log.cut(total * 10);
+    assert.equal(log.generation, generation);
+    log.cut(100_005);
+    assert.deepEqual([log.total, log.first], [10_000, first]);
+    assert.notEqual(log.generation, generation);
+    // Dropped records stay dropped, although there is room again.
+    assert.equal(log.get(first - 1), undefined);
+    assert.equal(
+      [...log.kinds.values()].reduce((sum, count) => sum + count, 0),
+      10_000,
+    );
+    log.add(record(10_001), 0, 0n, 100_010);
+    assert.equal(log.get(10_000)?.moment, 100_010);
   });
 
   it('keeps the newest and says how many there were', () => {
@@ -52,6 +78,7 @@ describe('exit log', () => {
 describe('page log', () => {
   const event = (hpa: bigint) => ({
     instruction: 1,
+    moment: 0,
     decision: 'owner' as const,
     hpa,
     gpa: 0n,
@@ -73,6 +100,14 @@ describe('page log', () => {
       one.rows.map(({ n }) => n),
       [4, 6],
     );
+  });
+
+  it('forgets what is behind a moment', () => {
+    const log = new PageLog();
+    for (let i = 0; i < 10; i++) log.add({ ...event(0n), moment: i });
+    log.cut(4);
+    assert.equal(log.total, 5);
+    assert.equal(log.add(event(0n)).n, 6);
   });
 
   it('drops the oldest when it is full', () => {

@@ -18,6 +18,8 @@ const childrenOf = async (node: TreeNode | undefined) => (await node?.children?.
 
 const exit = (n: number, change: Partial<ExitRow> = {}): ExitRow => ({
   n,
+  event: n - 1,
+  moment: n * 1001,
   instruction: n * 1000,
   vcpu: 0,
   layer: 'guest',
@@ -104,6 +106,7 @@ describe('VM Exits', () => {
 
 const decision = (n: number, hpa: string, change: Partial<PageRow> = {}): PageRow => ({
   n,
+  moment: n,
   instruction: n,
   decision: 'owner',
   hpa,
