@@ -7,6 +7,7 @@ import type { AccessHit, Watchpoint, WatchRequest } from './watchpoints';
 import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
 import type { MachineInput } from './input';
 import type { MachineState } from './state';
+import type { Platform } from './platform';
 
 /**
  * The machine as the debug adapter, the command line and tests use it. Implemented by machine/machine.ts.
@@ -94,6 +95,8 @@ export interface Machine {
   translatorEnabled: boolean;
   /** How the work was done; no part of the machine's state */
   readonly statistics: MachineStatistics;
+  /** What it is made of, for watch/ and timeline/ */
+  readonly platform: Platform;
 }
 
 /** What a history of RAM needs of a machine. Addresses are those of the wasm memory. */

@@ -36,6 +36,7 @@ import { boot } from './boot/boot';
 import { ContextTracker } from './contexts';
 import type { MachineInput, WrittenRange } from './input';
 import { MemoryAccess } from './memory-access';
+import type { Platform } from './platform';
 import { Processors } from './processors';
 import { registersOf, writeRegister, type RegisterWrites } from './registers';
 import { DEFAULT_QUANTUM, Scheduler } from './scheduler';
@@ -237,6 +238,11 @@ class EmulatedMachine implements Machine {
 
   get translatorEnabled(): boolean {
     return this.engine.translatorEnabled;
+  }
+
+  get platform(): Platform {
+    const { memory, physical, processors } = this;
+    return { memory, physical, processors, iommu: this.board.pci.iommu };
   }
 
   get statistics(): MachineStatistics {

@@ -184,7 +184,13 @@ export class EptWalker {
  * SDM vol. 3, 29.3.3.1, for an entry that is present. Execute-only translations are announced as supported
  * (IA32_VMX_EPT_VPID_CAP bit 0), so only "writable and not readable" is illegal among the permissions.
  */
-function misconfigured(low: number, high: number, leaf: boolean, reserved: number, reservedLeaf: number): boolean {
+export function misconfigured(
+  low: number,
+  high: number,
+  leaf: boolean,
+  reserved: number,
+  reservedLeaf: number,
+): boolean {
   if ((low & 3) === EptBit.WRITE) return true;
   if ((high & EPT.reservedHigh) !== 0) return true;
   if (!leaf) return (low & reserved) !== 0;

@@ -71,6 +71,10 @@ export class StillMachine implements Machine {
   };
   instructions = 0;
   translatorEnabled = false;
+  get platform(): never {
+    throw new Error('a still machine is made of nothing');
+  }
+
   readonly statistics = { interpreted: 0, translated: 0, regionsCompiled: 0 };
   readonly contexts: StillContext[] = [];
   /** Index in `contexts` */

@@ -57,6 +57,15 @@ export class TranslationCaches {
     map.set(keyOf(entry.domain, entry.address, entry.size), entry);
   }
 
+  /** What is cached, for those who look on */
+  get keptContexts(): ReadonlyMap<number, ContextRecord> {
+    return this.contexts;
+  }
+
+  *keptPages(): Iterable<IotlbEntry> {
+    for (const map of this.iotlb) yield* map.values();
+  }
+
   dropContexts(chosen: (requester: number, domain: number) => boolean): void {
     for (const [requester, { upper }] of this.contexts) {
       if (chosen(requester, domainOf(upper))) this.contexts.delete(requester);
