@@ -42,6 +42,7 @@ import { registersOf, writeRegister, type RegisterWrites } from './registers';
 import { DEFAULT_QUANTUM, Scheduler } from './scheduler';
 import { dmaWalk, upperDoubleword } from './dma-walk';
 import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
+import { followDisks } from './secrecy/device-flows';
 import { SecrecyTracker } from './secrecy/tracker';
 import type { MachineState } from './state';
 import { hashMachine } from './state-hash';
@@ -414,6 +415,7 @@ class EmulatedMachine implements Machine {
       options,
     );
     this.addTaps(this.secrecy.taps);
+    followDisks(this.board.pci.volumes, this.secrecy.devices);
     return this.secrecy;
   }
 

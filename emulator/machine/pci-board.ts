@@ -55,6 +55,8 @@ export class PciBoard implements Device, TimedDevice {
   /** Where interrupt messages begin: the I/O APIC's too */
   readonly messages: InterruptMessageSink;
   readonly dma: DmaBus;
+  /** In the order of the configuration */
+  readonly volumes: Volume[] = [];
   private readonly timed: TimedDevice[] = [];
   private readonly devices: Device[] = [];
   /** The answer of `nextDeadline`, which is asked for all the time; stale after a device changed its own */
@@ -153,6 +155,7 @@ export class PciBoard implements Device, TimedDevice {
     let slot = FIRST_SLOT;
     for (const [index, disk] of disks.entries()) {
       const volume = volumeOf(disk);
+      this.volumes.push(volume);
       if (disk.interface === 'virtio') {
         if (slot === SLOTS) throw new MachineError(`disks: there is no PCI slot left for ${disk.name}.`);
         const added = new VirtioBlock(this.ramSize, volume, timing, index + 1, this.iommu !== undefined);

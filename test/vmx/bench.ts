@@ -28,9 +28,9 @@ export const BITMAP_A = 0x6000n;
 export const BITMAP_B = 0x7000n;
 export const PDPT_PAE = 0x8000n;
 export const EPT_ROOT = 0x9000n;
-const PML4 = 0xa000n;
+export const PML4 = 0xa000n;
 const LOW_MEMORY = 0xc000n;
-const PDPT = 0xb000n;
+export const PDPT = 0xb000n;
 
 export const HOST_RIP = 0x10_0000n;
 export const HOST_RSP = 0x11_0000n;

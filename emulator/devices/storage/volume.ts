@@ -11,6 +11,8 @@ export const SECTOR = 512;
  */
 export class Volume implements Device {
   readonly sectors: number;
+  /** Told of each transfer before it takes place: first sector, bytes */
+  transferring: ((sector: number, length: number, write: boolean) => void) | undefined;
   private readonly overlay = new Overlay();
   /** Writing through: what the image held before the first write to a block */
   private readonly originals = new Map<number, Uint8Array>();
@@ -27,6 +29,7 @@ export class Volume implements Device {
 
   /** Fills `target` from a sector on; false: the image could not be read. The caller has checked the range. */
   read(sector: number, target: Uint8Array): boolean {
+    this.transferring?.(sector, target.length, false);
     return this.eachBlock(sector * SECTOR, target.length, (block, at, offset, length) => {
       const bytes = this.overlay.get(block) ?? this.original(block);
       target.set(bytes.subarray(at, at + length), offset);
@@ -35,6 +38,7 @@ export class Volume implements Device {
 
   write(sector: number, bytes: Uint8Array): boolean {
     if (this.readOnly) return false;
+    this.transferring?.(sector, bytes.length, true);
     return this.eachBlock(sector * SECTOR, bytes.length, (block, at, offset, length) => {
       const kept = this.overlay.change(block, () => {
         const original = this.original(block);

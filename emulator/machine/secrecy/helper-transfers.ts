@@ -74,9 +74,9 @@ export const HELPER_TRANSFERS: Readonly<Record<string, HelperTransfer>> = {
   rdseed: transfer({ outputs: operand(0), flags: 'clean' }),
   getsec: overwrites(A, B, C),
   // Ports
-  in: overwrites(A),
+  in: transfer({ outputs: registers(A), writes: 'inputs' }),
   out: transfer({ inputs: registers(A), port: true }),
-  ins: NOTHING,
+  ins: transfer({ writes: 'inputs' }),
   outs: transfer({ port: true }),
   // Flags
   pushf: transfer({ readsFlags: true, writes: 'inputs' }),

@@ -20,6 +20,7 @@ import {
   type SecretStep,
 } from './api';
 import { DeclaredFunctions, wasmRange } from './declared-functions';
+import { DeviceFlows, type Held } from './device-flows';
 import { FlowKind, Flows, type FlowsState } from './flows';
 import { HELPER_TRANSFERS, type HelperTransfer } from './helper-transfers';
 import { IdentityMap } from './reachable';
@@ -62,12 +63,6 @@ interface HelperRun {
   retired: number;
 }
 
-/** Secrets that the x87 and SSE registers of a vCPU hold; devices' buffers likewise */
-interface Held {
-  labels: number;
-  origin: number;
-}
-
 export interface SecrecyParts {
   readonly memory: MachineMemory;
   readonly cpus: readonly Cpu[];
@@ -97,8 +92,8 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   }; // prettier-ignore
   private readonly shared: readonly HostRange[];
   private readonly own: readonly HostRange[];
-  /** What a device has read from memory or from its disk, by requester */
-  private buffers = new Map<number, Held>();
+  /** To be told of the disks' transfers */
+  readonly devices = new DeviceFlows((sector, count, from) => this.flow(FlowKind.Disk, from.origin, sector, count));
   private told = new Set<string>();
   private stepping = false;
 
@@ -316,7 +311,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     }
     if (this.declared.active && current === 'root') this.declared.written(at, length, this.vcpu);
     if (this.stepping) this.storing(at, length);
-    else if (current !== 'root') this.secrets.clean(at, length);
+    else if (current !== 'root') this.writtenByVmm(at, length);
     else if (helper.transfer) this.helperWrites(at, length, helper.transfer);
     // The processor delivers an event: among what it pushes are the flags.
     else if (this.shadows.flagsSecret) {
@@ -324,6 +319,14 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
       this.secrets.fill(at, length, this.shadows.flagLabels, origin);
     } else this.secrets.clean(at, length);
     if (this.own.length > 0 && current === 'root') this.declareOwn(at, length);
+  }
+
+  /** His own data, but for INS from the data port of a disk */
+  private writtenByVmm(at: number, length: number): void {
+    const { transfer, bits, labels, origin } = this.helper;
+    if (transfer && bits !== 0n)
+      this.secrets.fill(at, length, labels, this.flow(FlowKind.Processor, origin, at - RAM_BASE, length));
+    else this.secrets.clean(at, length);
   }
 
   private storing(at: number, length: number): void {
@@ -366,12 +369,14 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     helper.insn = insn;
     helper.retired = cpu.retired;
     helper.transfer = transferOf(insn);
+    if (insn.row.helper === 'ins' && this.current === 'vmm') this.readsPort(insn);
     if (this.current !== 'root') return;
     const { inputs, readsFlags, vmcs } = helper.transfer;
     for (const register of inputs(insn))
       this.helperReads(shadows.bits(register), shadows.labels(register), shadows.origin(register));
     if (readsFlags && shadows.flagsSecret) this.helperReads(ALL_BITS, shadows.flagLabels, shadows.flagOrigin);
     if (vmcs === 'read') this.readsField(insn);
+    if (insn.row.helper === 'in' || insn.row.helper === 'ins') this.readsPort(insn);
     if (helper.transfer.extended === 'store') {
       const held = this.extended[this.vcpu];
       if (held?.labels) this.helperReads(ALL_BITS, held.labels, held.origin);
@@ -452,9 +457,20 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   private toPort(labels: number, origin: number): void {
     const { insn } = this.helper;
     if (!insn) return;
-    const immediate = insn.row.operands.includes('Ib');
-    const port = Number(immediate ? insn.immediate & 0xffn : this.cpu.state.gpr(DX) & 0xffffn);
+    const port = this.portOf(insn);
+    if (isDataPort(port)) this.devices.toDevice(labels, origin);
     this.leak({ by: 'port', port }, this.current, labels, origin, undefined, 1);
+  }
+
+  private portOf(insn: Instruction): number {
+    const immediate = insn.row.operands.includes('Ib');
+    return Number(immediate ? insn.immediate & 0xffn : this.cpu.state.gpr(DX) & 0xffffn);
+  }
+
+  /** IN and INS from the data port of a disk bring what was read from it. */
+  private readsPort(insn: Instruction): void {
+    const held = this.devices.fromDevice;
+    if (held && isDataPort(this.portOf(insn))) this.helperReads(ALL_BITS, held.labels, held.origin);
   }
 
   // Transitions
@@ -549,7 +565,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     if (blocked !== undefined) return;
     const at = RAM_BASE + hostPhysical;
     if (write) {
-      const held = this.buffers.get(requester);
+      const held = this.devices.fromDevice;
       if (!held) {
         this.secrets.clean(at, length);
         return;
@@ -561,7 +577,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
       const { bits, labels, origin } = this.secrets.read(at + i, 1);
       if (bits === 0n) continue;
       const flow = this.flow(FlowKind.DeviceRead, origin, hostPhysical, length);
-      this.buffers.set(requester, { labels, origin: flow });
+      this.devices.toDevice(labels, flow);
       this.leak({ by: 'device', requester }, this.current, labels, flow, at + i, length - i);
       return;
     }
@@ -605,7 +621,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
       declared: this.declared.save(),
       runners: [...this.runners],
       extended: this.extended.map((held) => ({ ...held })),
-      buffers: new Map([...this.buffers].map(([requester, held]) => [requester, { ...held }])),
+      devices: this.devices.save(),
       told: new Set(this.told),
     };
     return saved;
@@ -620,7 +636,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     this.declared.restore(saved.declared);
     this.runners = [...saved.runners];
     saved.extended.forEach((held, vcpu) => Object.assign(this.extended[vcpu] ?? {}, held));
-    this.buffers = new Map([...saved.buffers].map(([requester, held]) => [requester, { ...held }]));
+    this.devices.restore(saved.devices);
     this.told = new Set(saved.told);
     for (const cpu of this.parts.cpus) cpu.tlb.withdrawAll();
   }
@@ -632,7 +648,7 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     this.declared.restore({ calls: [], vectors: new Set() });
     this.runners = this.runners.map(() => 'root');
     for (const held of this.extended) held.labels = 0;
-    this.buffers.clear();
+    this.devices.restore({ sectors: new Map(), outgoing: undefined, incoming: undefined });
     this.told.clear();
   }
 }
@@ -644,7 +660,7 @@ interface SavedTracker {
   readonly declared: ReturnType<DeclaredFunctions['save']>;
   readonly runners: readonly Runner[];
   readonly extended: readonly Held[];
-  readonly buffers: ReadonlyMap<number, Held>;
+  readonly devices: ReturnType<DeviceFlows['save']>;
   readonly told: ReadonlySet<string>;
 }
 
@@ -660,6 +676,9 @@ function outputWidth(insn: Instruction): 8 | 16 | 64 {
   if (insn.row.operands.includes('AL')) return 8;
   return insn.operandSize === 16 ? 16 : 64;
 }
+
+/** Of the primary and secondary IDE channel */
+const isDataPort = (port: number): boolean => port === 0x1f0 || port === 0x170;
 
 const overlaps = (ranges: readonly HostRange[], at: number, length: number): boolean =>
   ranges.some(({ start, end }) => at < end && at + length > start);
