@@ -3,6 +3,7 @@ import { AdapterFactory } from './adapter';
 import { registerConfiguration } from './configuration/provider';
 import { ActiveSession, debugType } from './session/active-session';
 import { registerContinueCommands } from './session/commands';
+import { registerExportCommand } from './session/export';
 import { showStatus } from './session/status';
 import { createExitsView } from './views/exits/view';
 import { createPagesView } from './views/pages/view';
@@ -26,6 +27,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
     vscode.debug.registerDebugAdapterDescriptorFactory(debugType, new AdapterFactory(context.extensionUri)),
     registerConfiguration(),
     registerContinueCommands(active),
+    registerExportCommand(active),
     registerCopyCommand(),
     registerOpenCommand(),
     showStatus(active),

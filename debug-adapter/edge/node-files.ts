@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileBlocks } from './node-blocks';
+import { recordTo } from './node-recording';
 import type { FileSource } from '../session/file-source';
 
 const CAUSES: Record<string, string> = {
@@ -13,7 +14,7 @@ const CAUSES: Record<string, string> = {
 
 function explained(error: unknown): Error {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  return new Error(CAUSES[code] ?? String(error), { cause: error });
+  return new Error(CAUSES[code] ?? (error instanceof Error ? error.message : String(error)), { cause: error });
 }
 
 /** Files of the machine that the adapter runs on. */
@@ -29,6 +30,15 @@ export const nodeFiles: FileSource = {
     return new Promise((resolve, reject) => {
       try {
         resolve(fileBlocks(file, writable));
+      } catch (error) {
+        reject(explained(error));
+      }
+    });
+  },
+  recordTo(file, mayReplace) {
+    return new Promise((resolve, reject) => {
+      try {
+        resolve(recordTo(file, mayReplace));
       } catch (error) {
         reject(explained(error));
       }

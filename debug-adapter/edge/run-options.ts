@@ -38,6 +38,9 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   '--start-time': (launch, value) => {
     launch.startTime = value;
   },
+  '--random-seed': (launch, value) => {
+    launch.randomSeed = whole(value, '--random-seed', Number.MAX_SAFE_INTEGER);
+  },
   '--raw-address': (launch, value) => {
     launch.raw = { ...launch.raw, address: value };
   },
@@ -46,6 +49,9 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   },
   '--disk': (launch, value) => {
     (launch.disks ??= []).push(diskOf(value));
+  },
+  '--record': (launch, value) => {
+    launch.record = resolve(value);
   },
   '--raw-bits': (launch, value) => {
     launch.raw = { ...launch.raw, bits: Number(value) as 16 | 32 };
@@ -70,8 +76,8 @@ function diskOf(value: string): NonNullable<Launch['disks']>[number] {
   return disk;
 }
 
-/** The arguments of `undervisor run`. @throws UsageError */
-export function runOptions(args: readonly string[]): RunOptions {
+/** The arguments of `undervisor run`, and of another command that runs a program. @throws UsageError */
+export function runOptions(args: readonly string[], command = 'run'): RunOptions {
   const launch: Launch = {};
   let form: OutputForm = 'text';
   let exitStatus = false;
@@ -96,6 +102,8 @@ export function runOptions(args: readonly string[]): RunOptions {
     else if (launch.program === undefined) launch.program = arg;
     else throw new UsageError(`one program only, but "${arg}" was given beside "${launch.program}"`);
   }
-  if (launch.program === undefined) throw new UsageError('run: no program given');
+  if (launch.program === undefined) throw new UsageError(`${command}: no program given`);
+  if (launch.program.endsWith('.uvrec'))
+    throw new UsageError(`run: ${launch.program} is a recording: use "undervisor replay"`);
   return { launch, form, maxInstructions, exitStatus };
 }

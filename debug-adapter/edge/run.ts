@@ -1,7 +1,8 @@
+import type { Debuggee } from '../launch/debuggee';
 import type { HeadlessRow } from '../launch/headless';
 import { resolveLaunch } from '../launch/description';
 import { runHeadless, textOf } from '../launch/headless';
-import { load } from '../launch/load';
+import { open } from '../launch/open';
 import type { LaunchArguments } from '../protocol/requests';
 import { nodeEnvironment } from './environment';
 
@@ -21,7 +22,10 @@ export interface RunOptions {
 export async function run(options: RunOptions): Promise<number> {
   const { form, maxInstructions, exitStatus } = options;
   const launch = await resolveLaunch({ ...options.launch, noDebug: true }, nodeEnvironment.files);
-  const debuggee = await load(launch, nodeEnvironment);
+  const { debuggee, begin } = await open(launch, nodeEnvironment);
+  debuggee.tape.tell = (text) => process.stderr.write(`undervisor: ${text}\n`);
+  begin();
+  closeOnSignal(debuggee);
   let waiting: (string | number)[] = [];
   const drain = async () => {
     const bytes = form === 'serial' ? Buffer.from(waiting as number[]) : Buffer.from(waiting.join(''));
@@ -45,6 +49,19 @@ export async function run(options: RunOptions): Promise<number> {
   });
   await drain();
   return code;
+}
+
+/** Ctrl+C: the recording is closed as it should be. */
+function closeOnSignal({ tape }: Debuggee): void {
+  if (!tape.records) return;
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)
+    process.once(signal, () => {
+      tape.close();
+      process.exit(code);
+    });
 }
 
 /** Where only the serial port is printed, an end that the program did not choose is told on standard error. */

@@ -24,6 +24,14 @@ const count = (most: number) => (value: unknown) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most
     ? undefined
     : `must be a whole number from 1 to ${most}`;
+const seed = (value: unknown) =>
+  Number.isSafeInteger(value) && (value as number) >= 0
+    ? undefined
+    : `must be a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+const recordTo = (value: unknown) =>
+  typeof value === 'boolean' || (typeof value === 'string' && value !== '')
+    ? undefined
+    : 'must be true, false, or the path of the file to write';
 const PROTOCOLS = ['auto', 'pvh', 'multiboot', 'multiboot2', 'elf', 'raw'];
 const protocol = (value: unknown) =>
   PROTOCOLS.includes(value as string) ? undefined : `must be one of ${PROTOCOLS.map((name) => `"${name}"`).join(', ')}`;
@@ -134,11 +142,14 @@ export const attributes: readonly Attribute[] = [
     described: true,
   },
   { name: 'startTime', check: moment, described: true },
+  { name: 'randomSeed', check: seed, described: true },
   { name: 'iommu', check: flag, described: true },
   { name: 'strictTranslation', check: flag, described: true },
   { name: 'stopOnEntry', check: entryStop, described: false },
   { name: 'translator', check: flag, described: true },
   { name: 'build', check: text, described: true },
+  { name: 'record', check: recordTo, described: false },
+  { name: 'recording', check: text, described: false },
   { name: 'noDebug', check: flag, described: false },
   { name: 'history', check: history, described: true },
   { name: 'stopAtEnd', check: flag, described: false },

@@ -12,6 +12,7 @@ import { PageLog, type PageEvent } from '../watch/page-log';
 import { pageDecision } from '../watch/page-probes';
 import { ProbeSites, type ProbeHit } from '../watch/probe-sites';
 import { SerialLines } from '../watch/serial-lines';
+import { Tape, type TapeStop } from './tape';
 
 /** What happens while the machine runs, for those who print or show it as it comes. */
 export interface Watcher {
@@ -24,6 +25,8 @@ export interface Watcher {
   serial?(layer: string, text: string): void;
   /** Strict mode */
   stale?(use: StaleTranslation): void;
+  /** A recording is at its end, or is left; `advance` comes back as if a stop were requested */
+  tape?(stop: TapeStop): void;
 }
 
 /** Who an exit was of: a name, and the image that gives its addresses symbols */
@@ -39,6 +42,7 @@ const ASYNCHRONOUS: ReadonlySet<number> = new Set([1, 3, 4, 5, 6, 7, 8, 52]);
 export const isAsynchronous = (reason: number): boolean => ASYNCHRONOUS.has(reason & 0xffff);
 
 const LIMIT: RunResult = { why: 'limit' };
+const REQUESTED: RunResult = { why: 'requested' };
 
 /**
  * A loaded machine together with what the debugger knows about it: images, layers, probes and what they announced.
@@ -49,6 +53,7 @@ export class Debuggee {
   readonly exits = new ExitLog();
   readonly pages = new PageLog();
   readonly probes: ProbeSites;
+  readonly tape: Tape;
   watcher: Watcher = {};
   /** The vCPU that the last stop was about: what is meant where a request names no frame */
   focus = 0;
@@ -71,6 +76,7 @@ export class Debuggee {
     readonly timeline: Timeline = createTimeline(machine, { recording: false }),
   ) {
     this.arrivals = new Arrivals(machine, (context) => this.lastExitOf(context));
+    this.tape = new Tape(machine, timeline);
     this.layers = new Layers(machine, images);
     this.probes = new ProbeSites(machine, images);
     machine.addTaps({
@@ -176,7 +182,19 @@ export class Debuggee {
     for (;;) {
       const left = end - this.instructionsOf(vcpu);
       if (left <= 0) return LIMIT;
-      const result = timeline.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu, until);
+      const held = this.tape.until;
+      const bound = held === undefined ? until : Math.min(held, until ?? Infinity);
+      const result = timeline.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu, bound);
+      const stop = this.tape.ran(result.why === 'ended');
+      if (stop && result.why !== 'ended') {
+        // Where the recording ends the machine may have ended as well: that is what there is to be told.
+        const now = machine.run(0);
+        if (stop.why === 'end' && now.why === 'ended') return now;
+        this.watcher.tape?.(stop);
+        return REQUESTED;
+      }
+      // Held back for the recording alone it goes on at once.
+      if (result.why === 'limit' && held === machine.moment && held !== until && this.tape.until !== held) continue;
       if (result.why !== 'breakpoint') return result;
       // It stood there already when its turn ended.
       if (this.arrivals.isHandled(result.vcpu) || this.arrivals.isResumption(result.vcpu, result.linear)) continue;

@@ -3,17 +3,24 @@ import { messageOf, userError } from '../session/errors';
 import type { FileSource } from '../session/file-source';
 import { baseName, directoryOf, joinPath } from '../session/paths';
 import { without } from '../protocol/without';
-import { checkAttributes } from './attributes';
+import { attributes, checkAttributes } from './attributes';
 
 export const DESCRIPTION_FILE = 'undervisor.json';
 
 /** A launch whose every path is absolute. */
-export interface ResolvedLaunch extends LaunchArguments {
+export interface ResolvedLaunch extends Omit<LaunchArguments, 'record'> {
   readonly layer: string;
   readonly memory: number;
   /** Folder of the description, else of the program: where relative source paths begin */
   readonly folder: string;
+  /** The file to record into, absolute */
+  readonly record?: string;
 }
+
+/** What a launch of a recording may say beside it: how to debug. What the machine is, is in the recording. */
+const BESIDE_RECORDING: ReadonlySet<string> = new Set(
+  attributes.flatMap(({ name, described }) => (described && name !== 'translator' && name !== 'history' ? [] : [name])),
+);
 
 /**
  * `program` may be an ELF image, an undervisor.json, or a folder that holds one. Attributes of the launch itself win
@@ -21,9 +28,10 @@ export interface ResolvedLaunch extends LaunchArguments {
  */
 export async function resolveLaunch(given: unknown, files: FileSource): Promise<ResolvedLaunch> {
   const launch = checkAttributes(given, 'launch') as Partial<LaunchArguments>;
+  if (launch.recording !== undefined) return ofRecording(launch, launch.recording, files);
   if (launch.program === undefined) {
     throw userError(
-      `launch: "program" is missing. Name an ELF image, an ${DESCRIPTION_FILE}, or a folder that holds one`,
+      `launch: "program" is missing. Name an ELF image, an ${DESCRIPTION_FILE}, or a folder that holds one; or a "recording"`,
     );
   }
   const program = files.absolute(launch.program);
@@ -76,9 +84,22 @@ function relativeTo<T extends Partial<LaunchArguments>>(folder: string, launch: 
   };
 }
 
+function ofRecording(launch: Partial<LaunchArguments>, file: string, files: FileSource): ResolvedLaunch {
+  const other = Object.keys(launch).find((name) => !BESIDE_RECORDING.has(name));
+  if (other !== undefined)
+    throw userError(`launch: "recording" and "${other}" exclude each other: the machine is the one that was recorded`);
+  const recording = files.absolute(file);
+  return withDefaults({ ...launch, program: recording, recording }, directoryOf(recording));
+}
+
 function withDefaults(launch: Partial<LaunchArguments>, folder: string): ResolvedLaunch {
   const program = launch.program ?? '';
-  return { ...launch, program, folder, layer: launch.layer ?? layerNameOf(program), memory: launch.memory ?? 64 };
+  const layer = launch.layer ?? layerNameOf(program);
+  const { record, ...rest } = launch;
+  const beside = launch.recording === undefined ? '' : '-again';
+  const file = record === true ? `${layer}${beside}.uvrec` : record === false ? undefined : record;
+  const recorded = file === undefined ? {} : { record: joinPath(folder, file) };
+  return { ...rest, ...recorded, program, folder, layer, memory: launch.memory ?? 64 };
 }
 
 /** An image that is given no layer name is called as its file: "vmm" for build/vmm.elf. */

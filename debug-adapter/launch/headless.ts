@@ -20,6 +20,7 @@ export type HeadlessRow =
   | { kind: 'serial'; layer: string; text: string }
   | { kind: 'boot'; protocol: string; reason: string }
   | StaleRow
+  | { kind: 'recorded'; moment: number }
   | EndRow;
 
 /** A place that used a stale translation, once for each page and changed entry */
@@ -89,9 +90,8 @@ const SLICE = 2_000_000;
 const MOST_ASLEEP = 1;
 const MOST_ASLEEP_OF_SEVERAL = 1000;
 
-/** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success (see `exitStatus`). */
-export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
-  const { write } = options;
+/** Hears of all rows of a run but its end, as they happen. To be called before the machine runs. */
+export function watchRows(debuggee: Debuggee, write: (row: HeadlessRow) => void): void {
   const told = new Set<string>();
   debuggee.watcher = {
     exit: (index) => {
@@ -112,6 +112,15 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   const { machine } = debuggee;
   machine.addTaps({ vmEntryFailed: (failure) => write(failedEntryRow(failure, debuggee)) });
   write({ kind: 'boot', ...machine.boot });
+  // What the file has, whatever happens to this process from here on
+  debuggee.tape.written = (moment) => write({ kind: 'recorded', moment });
+}
+
+/** Runs to the end or to the limit. Resolves with the exit code: 0 = the guest announced success (see `exitStatus`). */
+export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions): Promise<number> {
+  const { write } = options;
+  const { machine } = debuggee;
+  watchRows(debuggee, write);
   let outcome: Outcome | undefined;
   let before = -1;
   const patience = machine.vcpus.length > 1 ? MOST_ASLEEP_OF_SEVERAL : MOST_ASLEEP;
@@ -123,6 +132,7 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
     await options.breathe();
   }
   debuggee.flushSerial();
+  debuggee.tape.close(outcome);
   const { instructions } = machine;
   const stateHash = machine.stateHash();
   if (!outcome) {
@@ -188,7 +198,8 @@ function staleRow(use: StaleTranslation, debuggee: Debuggee): StaleRow {
   };
 }
 
-const outcomeName = (outcome: Outcome): string =>
+/** One word */
+export const outcomeName = (outcome: Outcome): string =>
   outcome.kind === 'exit-port' ? (outcome.code === 0 ? 'success' : 'failure') : outcome.kind;
 
 /** The first needs no name: most machines have one processor */
@@ -216,6 +227,7 @@ export function textOf(row: HeadlessRow): string | undefined {
       return `end  ${row.outcome}: ${row.description}\n     ${row.instructions} instructions, state ${row.stateHash}${status}`;
     }
     case 'entry':
+    case 'recorded':
       return undefined;
   }
 }

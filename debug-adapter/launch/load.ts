@@ -1,8 +1,9 @@
-import type { MachineConfiguration, RawPlace } from '../../emulator/machine/api';
+import type { DiskConfiguration, MachineConfiguration, RawPlace } from '../../emulator/machine/api';
 import { SegmentType } from '../../emulator/machine/elf';
 import { createTimeline, type TimelineOptions } from '../../emulator/timeline/timeline';
 import type { Environment } from '../session/environment';
 import { messageOf, userError } from '../session/errors';
+import type { FileSource } from '../session/file-source';
 import { baseName } from '../session/paths';
 import { Image } from '../stack/image';
 import { ProgramSet } from '../symbols/program-set';
@@ -11,35 +12,51 @@ import { Debuggee } from './debuggee';
 import { openDisks } from './disks';
 import { layerNameOf, readFile, type ResolvedLaunch } from './description';
 
+/** An image with symbols, and the layer that runs it. */
+export interface LayerImage {
+  readonly layer: string;
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  /** Difference between run-time and link-time addresses */
+  readonly bias: bigint;
+}
+
+/** All that a machine and its debugging are made of: files have been read, nothing has been built. */
+export interface Materials {
+  readonly configuration: Omit<MachineConfiguration, 'disks'>;
+  readonly disks: readonly DiskConfiguration[];
+  readonly images: readonly LayerImage[];
+  /** Where relative source paths begin */
+  readonly folder: string;
+}
+
 /**
  * Reads all images and builds the machine, ready to run its first instruction. Whatever is wrong with a file or with
  * the configuration is a RequestError that names it.
  */
-export async function load(launch: ResolvedLaunch, environment: Environment): Promise<Debuggee> {
-  const { files } = environment;
+export const load = async (launch: ResolvedLaunch, environment: Environment): Promise<Debuggee> =>
+  build(await gather(launch, environment.files), environment, launch.history);
+
+/** Reads all files that a launch names. @throws RequestError */
+export async function gather(launch: ResolvedLaunch, files: FileSource): Promise<Materials> {
   const read = (file: string) => readFile(files, file, launch.build);
   const kernel = await read(launch.program);
-  const sets = new Map<string, ProgramSet>();
-  const open = (bytes: Uint8Array, file: string, layer: string, bias: bigint): Image => {
-    const program = openProgram(bytes, file);
-    const set = sets.get(layer) ?? new ProgramSet();
-    sets.set(layer, set);
-    return new Image(layer, file, set.add(program, bias), set);
-  };
   // An image that is not ELF has no symbols; whether it can be booted the machine says.
-  const images = looksLikeElf(kernel) ? [open(kernel, launch.program, launch.layer, 0n)] : [];
+  const images: LayerImage[] = [];
+  if (looksLikeElf(kernel)) images.push({ layer: launch.layer, file: launch.program, bytes: kernel, bias: 0n });
   const modules: { name: string; bytes: Uint8Array; commandLine?: string }[] = [];
   for (const { file, layer, commandLine } of launch.modules ?? []) {
     const bytes = await read(file);
     // Its command line, by which the program that boots finds it, is the layer's name unless another is given.
     modules.push({ name: layer ?? baseName(file), bytes, ...(commandLine === undefined ? {} : { commandLine }) });
     // A module may be anything (a disk, a configuration): only one that names a layer has to be an image.
-    if (layer !== undefined || looksLikeElf(bytes)) images.push(open(bytes, file, layer ?? layerNameOf(file), 0n));
+    if (layer !== undefined || looksLikeElf(bytes))
+      images.push({ layer: layer ?? layerNameOf(file), file, bytes, bias: 0n });
   }
   for (const { file, layer, bias } of launch.symbols ?? []) {
-    images.push(open(await read(file), file, layer, parseBias(bias)));
+    images.push({ layer, file, bytes: await read(file), bias: parseBias(bias) });
   }
-  const configuration: MachineConfiguration = {
+  const configuration: Materials['configuration'] = {
     memory: launch.memory,
     kernel: { name: baseName(launch.program), bytes: kernel },
     modules,
@@ -49,15 +66,33 @@ export async function load(launch: ResolvedLaunch, environment: Environment): Pr
     ...(launch.startTime === undefined ? {} : { startTime: Date.parse(launch.startTime) / 1000 }),
     ...(launch.processors === undefined ? {} : { processors: launch.processors }),
     ...(launch.quantum === undefined ? {} : { quantum: launch.quantum }),
-    disks: await openDisks(launch.disks ?? [], files, launch.build),
     iommu: launch.iommu ?? false,
     strictTranslation: launch.strictTranslation ?? false,
     ...(launch.tpm === undefined ? {} : { tpm: launch.tpm }),
+    ...(launch.randomSeed === undefined ? {} : { randomSeed: launch.randomSeed }),
     ...(launch.raw === undefined ? {} : { raw: rawPlace(launch.raw) }),
   };
+  const disks = await openDisks(launch.disks ?? [], files, launch.build);
+  return { configuration, disks, images, folder: launch.folder };
+}
+
+/** Builds the machine of these materials. @throws RequestError */
+export async function build(
+  materials: Materials,
+  environment: Environment,
+  history?: ResolvedLaunch['history'],
+): Promise<Debuggee> {
+  const sets = new Map<string, ProgramSet>();
+  const images = materials.images.map(({ bytes, file, layer, bias }) => {
+    const program = openProgram(bytes, file);
+    const set = sets.get(layer) ?? new ProgramSet();
+    sets.set(layer, set);
+    return new Image(layer, file, set.add(program, bias), set);
+  });
+  const { configuration, disks, folder } = materials;
   try {
-    const machine = await environment.createMachine(configuration);
-    return new Debuggee(machine, images, launch.folder, createTimeline(machine, historyOf(launch.history)));
+    const machine = await environment.createMachine({ ...configuration, disks });
+    return new Debuggee(machine, images, folder, createTimeline(machine, historyOf(history)));
   } catch (error) {
     throw isExpected(error) ? userError(messageOf(error)) : error;
   }

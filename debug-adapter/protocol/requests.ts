@@ -5,7 +5,7 @@
 
 /** launch.json attributes of type "undervisor". */
 export interface LaunchArguments {
-  /** Image that boots first */
+  /** Image that boots first; absent only with `recording` */
   program: string;
   /** Further images given to it as modules, in order; `layer` names the layer that runs it, for symbols and views; `commandLine` defaults to it */
   modules?: { file: string; layer?: string; commandLine?: string }[];
@@ -33,6 +33,12 @@ export interface LaunchArguments {
   strictTranslation?: boolean;
   /** What the real-time clock shows at power-on: "2026-01-01T00:00:00Z" (the default) */
   startTime?: string;
+  /** Where the generator behind RDRAND and RDSEED begins: a whole number, default 0 */
+  randomSeed?: number;
+  /** Write the run down in this file (.uvrec); true: "<program>.uvrec" beside the program */
+  record?: boolean | string;
+  /** Open this recording (.uvrec) in place of a program */
+  recording?: string;
   /** Stop at the first instruction, at a function ("main"), at the first VM exit ("exit:any", "exit:CPUID"), or not at all. Default false */
   stopOnEntry?: boolean | string;
   /** Default true */
@@ -234,4 +240,31 @@ export interface BookmarkRow {
 }
 export interface BookmarksResponse {
   bookmarks: BookmarkRow[];
+}
+
+/**
+ * 'undervisor/export': writes the run so far to a file, for other tools. Answered when it has begun; the session goes on
+ * meanwhile. `cancel` with the progressId ends it.
+ */
+export interface ExportArguments {
+  path: string;
+  /** Trace Event Format (the default), or one JSON object a line */
+  format?: 'perfetto' | 'jsonl';
+  /** Moments; default: the whole run */
+  from?: number;
+  to?: number;
+}
+export interface ExportResponse {
+  progressId: string;
+  /** The last moment of the run so far */
+  end: number;
+}
+
+/** 'undervisor/exported' event: an export is over. `error`: why it is not whole */
+export interface ExportedEventBody {
+  path: string;
+  from?: number;
+  to?: number;
+  rows?: number;
+  error?: string;
 }

@@ -4,7 +4,8 @@ import { functionLocations, setFunctionBreakpoints } from '../breakpoints/functi
 import { setInstructionBreakpoints } from '../breakpoints/instruction';
 import { breakpointLocations, pathOf, setSourceBreakpoints } from '../breakpoints/source';
 import { resolveLaunch, type ResolvedLaunch } from '../launch/description';
-import { load } from '../launch/load';
+import { open, type Opened } from '../launch/open';
+import { Exports } from '../export/exports';
 import { SourceMap } from '../launch/source-map';
 import { disassemble } from '../memory/disassemble';
 import { readMemory, writeMemory } from '../memory/access';
@@ -12,6 +13,8 @@ import { translate } from '../memory/translate';
 import type {
   ContinueToArguments,
   ExitsArguments,
+  ExportArguments,
+  ExportResponse,
   GoToArguments,
   PagesArguments,
   RemoveBookmarkArguments,
@@ -62,6 +65,8 @@ export class DebugSession {
   private launched: ResolvedLaunch | undefined;
   private configured = false;
   private clientTakes: DebugProtocol.InitializeRequestArguments | undefined;
+  private opened: Opened | undefined;
+  private readonly exports: Exports;
   private readonly breakpointRequests = new Map<string, BreakpointRequest>();
 
   constructor(
@@ -70,6 +75,13 @@ export class DebugSession {
     private readonly onEnd: () => void = () => undefined,
   ) {
     this.router = new Router(this.routes(), send, () => this.live?.tasks.running ?? false);
+    const takes = () => this.clientTakes;
+    this.exports = new Exports(environment, {
+      get wanted() {
+        return takes()?.supportsProgressReporting ?? false;
+      },
+      emit: (event, body) => this.router.event(event, body),
+    });
   }
 
   receive(message: unknown): void {
@@ -78,8 +90,9 @@ export class DebugSession {
 
   /** The client is gone: stop everything, say nothing more. */
   dispose(): void {
-    this.live?.abandon();
+    this.live?.end();
     this.live = undefined;
+    this.exports.abandon();
     this.router.close();
   }
 
@@ -145,6 +158,7 @@ export class DebugSession {
       'undervisor/exits': this.on({ start: 'number', count: 'number', layers: 'array?', reasons: 'array?' }, (live, args: ExitsArguments) => exitRows(args, live)),
       'undervisor/exitKinds': this.on({}, (live) => exitKinds(live.debuggee)),
       'undervisor/pages': this.on({ start: 'number', count: 'number', hpa: 'string?' }, (live, args: PagesArguments) => pageRows(args, live.debuggee)),
+      'undervisor/export': this.on({ path: 'string', format: 'string?', from: 'number?', to: 'number?' }, (_live, args: ExportArguments, reply) => this.export(args, reply)),
       'undervisor/layers': this.on({}, (live) => layerRows(live.debuggee)),
       'undervisor/translate': this.on({ address: 'string', frameId: 'number?', space: 'string?', requester: 'number?' }, (live, args: TranslateArguments) => translate(args, live.debuggee, live.contextOf(args.frameId))),
     };
@@ -206,6 +220,7 @@ export class DebugSession {
     };
     if (Object.keys(ids).length === 0) throw badArguments('cancel', 'needs "requestId" or "progressId"');
     if (requestId !== undefined && this.router.withdraw(requestId)) return;
+    if (progressId !== undefined && this.exports.cancel(progressId)) return;
     this.live?.tasks.cancel(ids);
   }
 
@@ -232,12 +247,13 @@ export class DebugSession {
     const { files } = this.environment;
     const launch = await resolveLaunch(args, files);
     const recorded = { ...launch, history: launch.history ?? !launch.noDebug };
-    const debuggee = await load(recorded, this.environment);
+    const opened = await open(recorded, this.environment);
+    const { debuggee, materials } = opened;
     const sources = new SourceMap(files);
     for (const image of debuggee.images) {
-      await sources.learn(image.loaded.program.files(), [launch.folder, directoryOf(image.file)]);
+      await sources.learn(image.loaded.program.files(), [materials.folder, directoryOf(image.file), launch.folder]);
     }
-    this.live?.abandon();
+    this.live?.end();
     this.launched = launch;
     this.launchArguments = args;
     const emit = (event: string, body?: unknown) => this.router.event(event, body);
@@ -248,6 +264,8 @@ export class DebugSession {
     // Announced before it was known whether this launch records.
     if (!debuggee.timeline.recording) emit('capabilities', { capabilities: { supportsStepBack: false } });
     this.tellSymbols(this.live);
+    this.opened = opened;
+    this.live.begin(opened);
   }
 
   private tellSymbols({ debuggee }: Live): void {
@@ -290,14 +308,22 @@ export class DebugSession {
     reply.after(() => this.begin());
   }
 
+  private async export(args: ExportArguments, reply: Reply): Promise<ExportResponse> {
+    if (!this.opened) throw notLaunched(reply.command);
+    const { body, run } = await this.exports.start(args, this.opened);
+    reply.after(run);
+    return body;
+  }
+
   private terminate(): void {
-    this.live?.abandon();
+    this.live?.end();
     this.router.event('terminated');
   }
 
   private disconnect(reply: Reply): void {
-    this.live?.abandon();
+    this.live?.end();
     this.live = undefined;
+    this.exports.abandon();
     reply.after(() => this.onEnd());
   }
 

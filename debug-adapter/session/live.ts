@@ -3,6 +3,8 @@ import type { Context, Outcome } from '../../emulator/machine/api';
 import { ExceptionFilters, TRIPLE_FAULT } from '../breakpoints/exceptions';
 import { BreakpointStore } from '../breakpoints/store';
 import type { Debuggee } from '../launch/debuggee';
+import type { Opened } from '../launch/open';
+import type { TapeStop } from '../launch/tape';
 import { describeOutcome, exitCodeOf } from '../launch/outcome';
 import type { SourceMap } from '../launch/source-map';
 import { evaluatorAt, isTrue } from '../scopes/evaluators';
@@ -95,7 +97,34 @@ export class Live {
     debuggee.onBranch((at) => this.branched(at));
     debuggee.watcher = {
       serial: (_layer, text) => this.emit('output', { category: 'stdout', output: `${text}\n` }),
+      tape: (stop) => this.tapeStopped(stop),
     };
+    debuggee.tape.tell = (text) => this.emit('output', { category: 'important', output: `${text}\n` });
+  }
+
+  /** Recordings begin: the one that is followed, and the one that is made. */
+  begin(opened: Opened): void {
+    const { recording } = opened;
+    opened.begin();
+    if (!recording) return;
+    const { end, instructions, loss } = recording;
+    const say = (output: string) => this.emit('output', { category: 'important', output: `${output}\n` });
+    say(`A recording of ${instructions} instructions, up to moment ${end}: the machine does what it did then.`);
+    if (loss !== undefined) say(loss);
+  }
+
+  /** The machine is not needed any more. */
+  end(): void {
+    this.abandon();
+    this.debuggee.tape.close(this.runner.ended);
+  }
+
+  private tapeStopped(stop: TapeStop): void {
+    const done: Done =
+      stop.why === 'end'
+        ? { reason: 'pause', description: 'End of the recording', text: 'What is run from here on is new.' }
+        : { reason: 'pause', description: 'The run diverges from the recording', text: stop.divergence.text };
+    this.runner.stopBy(done);
   }
 
   /** The vCPU of a thread; throws RequestError when there is none. */
@@ -248,6 +277,7 @@ export class Live {
 
   private stopped(done: Done, vcpu: number): void {
     this.lastStop = done;
+    this.debuggee.tape.flush();
     this.exceptions.stopped(done, vcpu);
     const body: DebugProtocol.StoppedEvent['body'] = {
       ...without(done, 'explanation'),

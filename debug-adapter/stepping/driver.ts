@@ -126,7 +126,8 @@ export class Driver {
     this.debuggee.machine.requestStop();
   }
 
-  private stopFor(done: Done): void {
+  /** Something beside the machine asks for a stop, while it runs. */
+  stopFor(done: Done): void {
     if (!this.active || this.alone || this.seen) return;
     this.seen = done;
     this.debuggee.machine.requestStop();

@@ -74,6 +74,11 @@ export class Runner {
     if (this.verb) this.pauseWanted = vcpu;
   }
 
+  /** Something beside the machine asks for a stop, while it runs. */
+  stopBy(done: Done): void {
+    this.driver.stopFor(done);
+  }
+
   /** Drops the verb without a stop; for disconnect and restart. */
   abandon(): void {
     this.verb = undefined;

@@ -34,6 +34,10 @@ const probes: Readonly<Record<string, PageProbe>> = {
 
 const LONGEST_TEXT = 200;
 
+/** Whether a probe announces a page decision */
+export const isPageProbe = ({ probe }: ProbeHit): boolean =>
+  probe.provider === PROVIDER && Object.hasOwn(probes, probe.name);
+
 /** The page decision that a probe announces; undefined for every other probe. */
 export function pageDecision(hit: ProbeHit, machine: Machine): Omit<PageEvent, 'n' | 'moment'> | undefined {
   const row = hit.probe.provider === PROVIDER ? probes[hit.probe.name] : undefined;

@@ -120,6 +120,11 @@ export class StateReader {
     return this.bytes.slice(at, at + length);
   }
 
+  /** Bytes that are still to be read */
+  get left(): number {
+    return this.bytes.length - this.at;
+  }
+
   private advance(size: number): number {
     const at = this.at;
     this.at += size;

@@ -84,6 +84,8 @@ export interface Machine {
   trackSecrecy(options: SecrecyOptions): SecrecyTracking;
   /** SHA-256 over vCPU state, RAM and device state: equal for equal machines. Lower-case hex. */
   stateHash(): string;
+  /** CRC-32 over the vCPUs' state alone, at the cost of some kilobytes: for comparing often */
+  digest(): number;
   /** Guest RAM from host-physical address 0, to be read */
   readonly ram: Uint8Array<ArrayBuffer>;
   /** For who keeps the history of RAM */
@@ -127,6 +129,8 @@ export interface Vcpu {
   readonly activity: 'active' | 'halted' | 'shutdown' | 'waiting for SIPI';
   /** Instructions that it has retired */
   readonly instructions: number;
+  /** Its virtual clock in ticks: instructions that it has retired, and ticks slept. A tick counts as a nanosecond. */
+  readonly clock: number;
 }
 
 /** Register access by the manual's lower-case name: rax..r15, rip, rflags, cr0.., cs, cs.base, gdtr.base, efer, ... */

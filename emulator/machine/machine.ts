@@ -45,7 +45,7 @@ import type { SecrecyOptions, SecrecyTracking } from './secrecy/api';
 import { followDisks } from './secrecy/device-flows';
 import { SecrecyTracker } from './secrecy/tracker';
 import type { MachineState } from './state';
-import { hashMachine } from './state-hash';
+import { digestVcpus, hashMachine, type HashedVcpu } from './state-hash';
 import { TapHub } from './tap-hub';
 import { Translations } from './translations';
 import { Watchpoints, type AccessHit, type Watchpoint, type WatchRequest } from './watchpoints';
@@ -172,6 +172,9 @@ class EmulatedMachine implements Machine {
       },
       get instructions() {
         return retiredOf(state);
+      },
+      get clock() {
+        return retiredOf(state) + idleOf(state);
       },
     }));
   }
@@ -420,9 +423,16 @@ class EmulatedMachine implements Machine {
   }
 
   stateHash(): string {
+    return hashMachine(this.memory, this.hashedVcpus(), this.processors.running, this.board.save());
+  }
+
+  digest(): number {
+    return digestVcpus(this.hashedVcpus(), this.processors.running);
+  }
+
+  private hashedVcpus(): HashedVcpu[] {
     const { processors } = this;
-    const vcpus = processors.states.map((state, index) => ({ block: processors.bytes(index), flags: state.rflags }));
-    return hashMachine(this.memory, vcpus, processors.running, this.board.save());
+    return processors.states.map((state, index) => ({ block: processors.bytes(index), flags: state.rflags }));
   }
 
   get ram(): Uint8Array<ArrayBuffer> {
@@ -550,6 +560,7 @@ function inRange(name: string, value: number, most: number, problem: string): vo
 }
 
 const retiredOf = (state: CpuState): number => state.get32(State.RETIRED) + state.get32(State.RETIRED + 4) * 2 ** 32;
+const idleOf = (state: CpuState): number => state.get32(State.CLOCK_IDLE) + state.get32(State.CLOCK_IDLE + 4) * 2 ** 32;
 
 function describeShutdown(state: CpuState, description: string): string {
   const hex = (value: bigint | number): string => `0x${value.toString(16)}`;

@@ -1,4 +1,5 @@
 import { sha256 } from '@noble/hashes/sha2.js';
+import { crc32 } from '../memory/crc32';
 import { RAM_BASE, State } from '../memory/layout';
 import type { MachineMemory } from '../memory/machine-memory';
 
@@ -47,6 +48,13 @@ export function hashMachine(
   }
   hash.update(devices);
   return Array.from(hash.digest(), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** CRC-32 of the part of that hash which is the vCPUs' own. */
+export function digestVcpus(vcpus: readonly HashedVcpu[], running: number): number {
+  let sum = vcpus.length > 1 ? crc32(Uint8Array.of(running)) : 0;
+  for (const vcpu of vcpus) sum = crc32(architectural(vcpu), sum);
+  return sum;
 }
 
 /** The block without what only remembers or serves the engine */

@@ -44,7 +44,7 @@ class ConfigurationProvider implements vscode.DebugConfigurationProvider {
     folder: vscode.WorkspaceFolder | undefined,
     given: Configuration,
   ): Promise<Configuration | undefined | null> {
-    if (given.program !== undefined) return given;
+    if (given.program !== undefined || given.recording !== undefined) return given;
     const described = await findDescription(folder);
     if (described) return { ...configurationFor(described), ...given };
     return refuse(`Nothing to debug: this workspace has no ${descriptionFile} and no launch configuration.`, {
@@ -60,9 +60,15 @@ class ConfigurationProvider implements vscode.DebugConfigurationProvider {
     given: Configuration,
   ): Promise<Configuration | undefined | null> {
     const base = (folder ?? vscode.workspace.workspaceFolders?.[0])?.uri;
-    if (typeof given.program !== 'string' || !base) return given;
+    if (!base) return given;
+    const recordings: Partial<Configuration> = {};
+    for (const name of ['record', 'recording']) {
+      const file: unknown = given[name];
+      if (typeof file === 'string') recordings[name] = absolute(base, file).fsPath;
+    }
+    if (typeof given.program !== 'string') return { ...given, ...recordings };
     const program = absolute(base, given.program);
-    const configuration: Configuration = { ...given, program: program.fsPath };
+    const configuration: Configuration = { ...given, ...recordings, program: program.fsPath };
     for (const list of ['modules', 'symbols', 'disks']) {
       const entries: unknown = given[list];
       if (Array.isArray(entries)) configuration[list] = entries.map((entry: unknown) => absoluteFile(base, entry));

@@ -7,6 +7,7 @@ export interface Requests {
   'undervisor/pages': [adapter.PagesArguments, adapter.PagesResponse];
   'undervisor/translate': [adapter.TranslateArguments, adapter.TranslateResponse];
   'undervisor/layers': [Record<string, never>, adapter.LayersResponse];
+  'undervisor/export': [adapter.ExportArguments, adapter.ExportResponse];
   'undervisor/continueToExit': [adapter.ContinueToArguments, unknown];
   'undervisor/continueToEntry': [adapter.ContinueToArguments, unknown];
 }

@@ -103,6 +103,9 @@ export class StillMachine implements Machine {
       get instructions() {
         return count();
       },
+      get clock() {
+        return count();
+      },
     };
   }
 
@@ -191,5 +194,8 @@ export class StillMachine implements Machine {
 
   stateHash(): string {
     return '';
+  }
+  digest(): number {
+    return 0;
   }
 }
