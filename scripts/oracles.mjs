@@ -18,6 +18,7 @@ const evidence = {
   xorriso: { commands: ['xorriso'] },
   mtools: { commands: ['mformat'] },
   gdb: { commands: ['gdb'] },
+  binutils: { commands: ['objdump'] },
   'acpica-tools': { commands: ['iasl'] },
   swtpm: { commands: ['swtpm'] },
   'tpm2-tools': { commands: ['tpm2_startup'] },
