@@ -48,7 +48,7 @@ attack_contexts(struct vm *vm)
   attack_field(vm, "changed RSP", GUEST_RSP, 0x1000);
   attack_field(vm, "changed RFLAGS", GUEST_RFLAGS, RFLAGS_IF);
   attack_field(vm, "changed CR0", GUEST_CR0, CR0_WP);
-  attack_field(vm, "changed CR3", GUEST_CR3, 0x1000);
+  attack_field(vm, "changed CR3", GUEST_CR3, 0x2000);
   attack_field(vm, "changed IDTR", GUEST_IDTR_BASE, 0x1000);
   attack_field(vm, "changed EFER", GUEST_EFER, EFER_SCE);
   attack_field(vm, "changed CS rights", GUEST_CS_RIGHTS, 1u << 13);
@@ -103,12 +103,14 @@ attack_second_vcpu(struct vm *vm)
   vmptrld(vm->vmcs);
 }
 
-// A guest that does not start in 64-bit mode, for which its image was measured.
+// A guest that starts in 32-bit mode without paging, while its image was measured to start in 64-bit mode.
 void
 attack_wrong_mode(struct vm *vm)
 {
   struct vm other = { .ept_root = page_allocate() };
   vmcs_create(&other, 0, 0, 0);
+  vmwrite(SECONDARY_CONTROLS, vmread(SECONDARY_CONTROLS) | SECONDARY_UNRESTRICTED);
+  vmwrite(GUEST_CS_RIGHTS, RIGHTS_CODE_32);
   vmwrite(GUEST_CR0, CR0_PE | CR0_NE);
   vmwrite(GUEST_EFER, 0);
   vmwrite(ENTRY_CONTROLS, vmread(ENTRY_CONTROLS) & ~(uint64_t)ENTRY_IA32E);

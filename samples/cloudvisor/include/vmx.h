@@ -279,6 +279,7 @@ enum exit_reason {
 // Segment access rights (24.4.1)
 #define RIGHTS_UNUSABLE (1u << 16)
 #define RIGHTS_CODE_64 0xa09bu
+#define RIGHTS_CODE_32 0xc09bu
 #define RIGHTS_DATA 0xc093u
 #define RIGHTS_TSS_BUSY 0x008bu
 
