@@ -12,8 +12,8 @@ export interface Secrecy {
   readonly follows: boolean;
   /** Runs the engine with secrecy moved along. */
   track(engine: EngineControl, budget: number, skipBreakpoint: boolean): EngineExit;
-  /** An access was translated to this page of RAM, and generated code is about to learn the way. */
-  touching(ramPage: number): void;
+  /** An access was translated to this page of RAM (wasm address; guest-physical page number), and generated code is about to learn the way. */
+  touching(ramPage: number, guestPage: number): void;
   /**
    * An instruction loads from RAM at this wasm address, or (negative) from a device.
    * @returns whether that is to be refused for the time being

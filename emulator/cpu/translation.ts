@@ -201,7 +201,7 @@ export class Translation {
           const verdict = this.strict.judge(this.context, linear, access, bits, cached);
           if (verdict !== Verdict.Current) return this.useStale(linear, at, verdict, stale);
         }
-        this.secrecy?.touching(page);
+        this.secrecy?.touching(page, this.tlb.guestPageOf(bank, low));
         if (!this.watched(bank))
           this.tlb.retag(bank, low, high, !this.storesSlowly(page, access), !this.readsSlowly(page));
         return at;
@@ -293,7 +293,7 @@ export class Translation {
       this.deviceAddress = walker.hostPhysical;
       return DEVICE;
     }
-    this.secrecy?.touching(pageOf(ram));
+    this.secrecy?.touching(pageOf(ram), Math.floor(walker.guestPhysical / 4096));
     if (bank !== 0) this.fill(bank, low, high, pageOf(ram), access);
     return ram;
   }

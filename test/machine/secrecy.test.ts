@@ -65,6 +65,7 @@ class Scene {
       runnerOf: (_, vmcs) => (vmcs === OTHER_VMCS ? 'vmm' : 1),
       shows: () => 0n,
       shared: [],
+      sharedByGuests: [],
       secrets: [],
       encryption: [],
       ...options,

@@ -15,6 +15,11 @@ export interface HostRange {
   readonly end: number;
 }
 
+/** Guest-physical, of one guest or (0) of each */
+export interface GuestRange extends HostRange {
+  readonly guest: number;
+}
+
 /** A function whose output is declared to be no secret. */
 export interface DeclaredFunction {
   readonly name: string;
@@ -38,6 +43,7 @@ export interface SecrecyOptions {
   readonly shows: (exit: VmExitRecord, register: number) => bigint;
   /** Memory that guests share on purpose: what they store there is no secret, and no secret may be there. */
   readonly shared: readonly HostRange[];
+  readonly sharedByGuests: readonly GuestRange[];
   /** Where the monitor's own secrets lie: what is stored there is secret */
   readonly secrets: readonly HostRange[];
   readonly encryption: readonly DeclaredFunction[];

@@ -94,6 +94,8 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   private readonly own: readonly HostRange[];
   /** To be told of the disks' transfers */
   readonly devices = new DeviceFlows((sector, count, from) => this.flow(FlowKind.Disk, from.origin, sector, count));
+  /** Pages that guests have used where they share guest-physical memory */
+  private readonly sharedPages = new Set<number>();
   private told = new Set<string>();
   private stepping = false;
 
@@ -278,12 +280,12 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   }
 
   /** A guest uses a page: it is one of its own from now on, unless it is shared. */
-  touching(ramPage: number): void {
+  touching(ramPage: number, guestPage: number): void {
     const guest = this.current;
     if (typeof guest !== 'number') return;
     const label = labelOfGuest(guest);
     const page = this.secrets.page(ramPage);
-    if (page?.whole === label || overlaps(this.shared, ramPage, PAGE)) return;
+    if (page?.whole === label || this.isShared(ramPage, guestPage, guest)) return;
     const foreign = page && foreignLabels(page, GUEST_LABELS & ~label);
     if (foreign) {
       const first = firstByte(page, GUEST_LABELS & ~label);
@@ -291,6 +293,19 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
     }
     const origin = this.flow(FlowKind.Page, 0, ramPage - RAM_BASE, PAGE);
     this.secrets.fillPage(ramPage, label, origin);
+  }
+
+  private isShared(ramPage: number, guestPage: number, guest: number): boolean {
+    if (overlaps(this.shared, ramPage, PAGE)) return true;
+    const { sharedByGuests } = this.options;
+    if (sharedByGuests.length === 0) return false;
+    const at = guestPage * PAGE;
+    const shared = sharedByGuests.some(
+      (range) => at < range.end && at + PAGE > range.start && (range.guest === 0 || range.guest === guest),
+    );
+    if (shared) this.sharedPages.add(ramPage);
+    else this.sharedPages.delete(ramPage);
+    return shared;
   }
 
   writing(at: number, length: number, marks: boolean): void {
@@ -341,7 +356,8 @@ export class SecrecyTracker implements Secrecy, SecrecyTracking {
   }
 
   private storedShared(at: number, length: number, labels: number, origin: number): void {
-    if (overlaps(this.shared, at, length)) this.leak({ by: 'shared' }, this.current, labels, origin, at, length);
+    if (overlaps(this.shared, at, length) || this.sharedPages.has(pageOf(at)))
+      this.leak({ by: 'shared' }, this.current, labels, origin, at, length);
   }
 
   /** What lies where the policy says that secrets lie is one. */

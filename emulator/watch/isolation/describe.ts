@@ -105,7 +105,8 @@ export class Describer {
     return guest ? this.waysOf(guest, page) : [];
   }
 
-  private waysOf(side: Side, page: number): PathStep[] {
+  /** The entries by which a side's tables lead to a page, and who wrote them */
+  waysOf(side: Side, page: number): PathStep[] {
     return [...side.views].flatMap((view) => view.paths(page).flatMap((path) => this.way(side, view, path)));
   }
 

@@ -1,6 +1,7 @@
 import { SegmentType, type ElfFile } from '../../machine/elf';
 import { areaText, type Area, type Range } from './areas';
 import { PolicyError, type IsolationPolicy } from './policy';
+import { resolveSecrecy } from '../secrecy/resolve';
 import type { ResolvedPolicy } from './sanitizer';
 
 /** The images of a launch, by the layer that runs them. */
@@ -19,6 +20,7 @@ export function resolvePolicy(policy: IsolationPolicy, images: readonly LayerIma
     policy,
     monitor: all(policy.monitor, 'monitor'),
     shared: all(policy.shared, 'shared'),
+    secrecy: policy.secrecy ? resolveSecrecy(policy, images, all) : undefined,
   };
 }
 

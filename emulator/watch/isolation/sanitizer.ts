@@ -5,6 +5,7 @@ import { REGISTERS_BASE } from '../../devices/iommu/registers';
 import type { AddressSpace, Context, Machine } from '../../machine/api';
 import { State } from '../../memory/layout';
 import { VMCS_REVISION } from '../../vmx/vmcs';
+import type { ResolvedSecrecy } from '../secrecy/secrecy-watch';
 import type { Range } from './areas';
 import { breachesOf, breachKey, type Breach, type Judged } from './breach';
 import { Entered, eptInForce, inForce, viewKey, type EptInForce } from './contexts';
@@ -33,6 +34,8 @@ export interface ResolvedPolicy {
   readonly policy: IsolationPolicy;
   readonly monitor: readonly Range[];
   readonly shared: readonly Range[];
+  /** With `secrecy` */
+  readonly secrecy: ResolvedSecrecy | undefined;
 }
 
 export interface IsolationHooks {
@@ -112,6 +115,12 @@ export class IsolationSanitizer {
   /** Tables, control structures and device domains as they are now, judged for whoever runs. */
   check(): void {
     if (this.moment > this.known) this.checkTables(this.machine.runningVcpu);
+  }
+
+  /** The entries by which the tables of the VMM (0) or of a guest lead to a host-physical page, and who wrote them */
+  waysTo(number: number, page: number): readonly PathStep[] {
+    const side = number === VMM ? this.vmm : this.guests[number - 1];
+    return side ? this.describer.waysOf(side, page) : [];
   }
 
   /** Input was given in the past: what was behind this moment has not happened. */
