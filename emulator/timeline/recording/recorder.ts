@@ -88,33 +88,28 @@ export class Recorder {
 
   /** Appends what is new. The machine stands still. @param withHash also the hash of the whole state, which takes longer */
   checkpoint(withHash = false): void {
-    if (!this.behind) return;
+    if (this.behind) this.append(this.segment(withHash));
+  }
+
+  /** In the past nothing is new but input, which is in `pending` and has made its own branch. */
+  private segment(withHash: boolean): Uint8Array {
     const { machine, pending } = this;
-    const { moment } = machine;
-    // In the past nothing is new but input, which is in `pending` and has made its own branch.
-    if (moment > this.written || pending.length > 0) {
-      if (moment >= this.written) {
-        const stateHash = withHash ? machine.stateHash() : undefined;
-        pending.push({
-          kind: 'checkpoint',
-          moment,
-          instructions: machine.instructions,
-          digest: machine.digest(),
-          stateHash,
-        });
-        this.written = moment;
-      }
-      const out = new StateWriter();
-      for (const entry of pending) writeEntry(out, entry);
-      pending.length = this.pendingBytes = 0;
-      this.append(chunk(ChunkType.SEGMENT, this.chunks++, out.finish()));
+    const { moment, instructions } = machine;
+    if (moment >= this.written) {
+      const stateHash = withHash ? machine.stateHash() : undefined;
+      pending.push({ kind: 'checkpoint', moment, instructions, digest: machine.digest(), stateHash });
+      this.written = moment;
     }
+    const out = new StateWriter();
+    for (const entry of pending) writeEntry(out, entry);
+    pending.length = this.pendingBytes = 0;
+    return chunk(ChunkType.SEGMENT, this.chunks++, out.finish());
   }
 
   /** The last checkpoint, and the mark that the recording is whole. @param outcome how the machine ended, if it has */
   close(outcome?: Outcome): void {
     if (this.closed) return;
-    this.checkpoint(true);
+    this.append(this.segment(true));
     const end = { moment: this.written, outcome: outcome ?? null };
     this.append(chunk(ChunkType.END, this.chunks++, new TextEncoder().encode(JSON.stringify(end))));
     this.stop();
