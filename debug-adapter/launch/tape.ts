@@ -53,7 +53,7 @@ export class Tape {
   private recording: Recording | undefined;
   private giving = false;
   private endTold = false;
-  private inputs: Step[] = [];
+  private readonly inputs: Step[] = [];
   private lastWrite = 0;
   private lastHash = 0;
   private hashTakes = 0;
@@ -68,7 +68,7 @@ export class Tape {
     private readonly machine: Machine,
     private readonly timeline?: Timeline,
   ) {
-    timeline?.onBranch((at) => this.branched(at));
+    timeline?.onBranch(() => this.inputs.splice(timeline.given));
     machine.onInput((input) => this.inputGiven(input));
   }
 
@@ -199,10 +199,6 @@ export class Tape {
     }
     // While the machine stands nobody calls `ran`.
     if (this.recorder) this.timer ??= setTimeout(() => this.inputWritten(), INTERVAL_MS);
-  }
-
-  private branched(at: Moment): void {
-    this.inputs = this.inputs.filter(({ moment }) => moment <= at);
   }
 
   private inputWritten(): void {

@@ -49,6 +49,8 @@ export interface Timeline {
   landmark(moment: Moment): Moment;
   /** Whether RAM in this host-physical page may have been written between two moments (from < to). False is certain. */
   mayBeWritten(page: number, from: Moment, to: Moment): boolean;
+  /** How many inputs of this branch the machine has had where it stands */
+  readonly given: number;
   /** Input was given in the past, at `now`: what was behind it is forgotten. Told before the input takes effect. */
   onBranch(listener: (at: Moment) => void): () => void;
   /** What history takes, and may take, in bytes; besides guest RAM */

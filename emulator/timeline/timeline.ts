@@ -31,6 +31,7 @@ class PlainTimeline implements Timeline {
   readonly recording = false;
   readonly replaying = false;
   readonly branch = 0;
+  readonly given = 0;
   readonly memoryUsed = 0;
   readonly memoryLimit = 0;
 
@@ -95,7 +96,7 @@ class RecordedTimeline implements Timeline {
     this.memoryLimit = memoryLimit;
     this.snapshots = new Snapshots(machine, memoryLimit, interval);
     this.furthest = machine.moment;
-    machine.onInput((input) => this.given(input));
+    machine.onInput((input) => this.inputGiven(input));
   }
 
   get now(): Moment {
@@ -109,6 +110,10 @@ class RecordedTimeline implements Timeline {
   get end(): Moment {
     // What runs beyond it is new at once, also while it runs.
     return Math.max(this.furthest, this.now);
+  }
+
+  get given(): number {
+    return this.journal.given;
   }
 
   get memoryUsed(): number {
@@ -202,7 +207,7 @@ class RecordedTimeline implements Timeline {
   }
 
   /** Somebody is about to give the machine something. */
-  private given(input: MachineInput): void {
+  private inputGiven(input: MachineInput): void {
     const { now, journal } = this;
     if (now < this.furthest || journal.given < journal.entries.length) {
       for (const listener of this.branchListeners) listener(now);

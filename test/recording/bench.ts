@@ -3,6 +3,7 @@ import { memorySource, type BlockSource } from '../../emulator/devices/storage/b
 import type { AddressSpace, Machine, MachineConfiguration } from '../../emulator/machine/api';
 import type { MachineInput } from '../../emulator/machine/input';
 import { createMachine } from '../../emulator/machine/machine';
+import type { Timeline } from '../../emulator/timeline/api';
 import { RecordedDisk } from '../../emulator/timeline/recording/disk';
 import { Playback, recordedDisks } from '../../emulator/timeline/recording/playback';
 import { beginning, Recorder } from '../../emulator/timeline/recording/recorder';
@@ -55,6 +56,7 @@ export interface Rig {
   readonly recorder: Recorder;
   readonly sink: MemorySink;
   readonly disks: readonly RecordedDisk[];
+  readonly timeline: Timeline | undefined;
 }
 
 /** A machine that is recorded from power-on. */
@@ -62,6 +64,7 @@ export async function recorded(
   configuration: MachineConfiguration,
   sources: readonly BlockSource[] = [memorySource(patterned(64))],
   write: 'copy-on-write' | 'through' = 'copy-on-write',
+  past?: (machine: Machine) => Timeline,
 ): Promise<Rig> {
   const disks = sources.map((source, number) => new RecordedDisk(number, source));
   const shapes = disks.map(({ size }, number) => ({ name: `disk${number}`, interface: 'ide' as const, write, size }));
@@ -72,7 +75,8 @@ export async function recorded(
   for (const disk of disks) disk.now = () => machine.moment;
   const sink = new MemorySink();
   const start = await beginning({ configuration, disks: shapes, images: [], notes: { by: 'a test' } });
-  return { machine, recorder: new Recorder(machine, disks, sink, start), sink, disks };
+  const timeline = past?.(machine);
+  return { machine, recorder: new Recorder(machine, disks, sink, start, timeline), sink, disks, timeline };
 }
 
 export const HOST_PHYSICAL: AddressSpace = {

@@ -54,7 +54,12 @@ describe('a recording that is not whole', function () {
     assert.equal(whole.complete, true);
     assert.deepEqual(
       chunks.map(({ type }) => type),
-      [ChunkType.IMAGE, ChunkType.HEADER, ...Array.from({ length: SLICES }, () => ChunkType.SEGMENT), ChunkType.END],
+      [
+        ChunkType.IMAGE,
+        ChunkType.HEADER,
+        ...Array.from({ length: SLICES + 1 }, () => ChunkType.SEGMENT),
+        ChunkType.END,
+      ],
     );
   });
 

@@ -6,8 +6,11 @@ import { readInput, writeInput } from './input';
 /** What a recording keeps of a run, in the order in which it happened. */
 export type Entry =
   | { readonly kind: 'input'; readonly moment: Moment; readonly input: MachineInput }
-  /** Input was given in the past: what was recorded behind this moment did not happen */
-  | { readonly kind: 'branch'; readonly moment: Moment }
+  /**
+   * Input was given in the past: what was recorded behind this moment did not happen, and of all inputs before only the
+   * first `inputs` did
+   */
+  | { readonly kind: 'branch'; readonly moment: Moment; readonly inputs: number }
   | DiskBlock
   | DiskFailure
   | Checkpoint;
@@ -57,6 +60,7 @@ export function writeEntry(out: StateWriter, entry: Entry): void {
     case 'branch':
       out.u8(Tag.BRANCH);
       out.f64(entry.moment);
+      out.f64(entry.inputs);
       return;
     case 'block': {
       out.u8(Tag.BLOCK);
@@ -96,7 +100,7 @@ function readEntry(from: StateReader): Entry {
     case Tag.INPUT:
       return { kind: 'input', moment: count(from.f64()), input: readInput(from) };
     case Tag.BRANCH:
-      return { kind: 'branch', moment: count(from.f64()) };
+      return { kind: 'branch', moment: count(from.f64()), inputs: count(from.f64()) };
     case Tag.BLOCK: {
       const [disk, block, length] = [from.u8(), count(from.f64()), from.u32()];
       const kept = from.blob();

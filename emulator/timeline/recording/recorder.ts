@@ -60,7 +60,7 @@ export class Recorder {
     }
     this.removals.push(
       machine.onInput((input) => this.add({ kind: 'input', moment: machine.moment, input })),
-      timeline?.onBranch((at) => this.branched(at)) ?? (() => undefined),
+      timeline?.onBranch((at) => this.branched(at, timeline.given)) ?? (() => undefined),
     );
     this.append(start.bytes);
   }
@@ -109,7 +109,8 @@ export class Recorder {
   /** The last checkpoint, and the mark that the recording is whole. @param outcome how the machine ended, if it has */
   close(outcome?: Outcome): void {
     if (this.closed) return;
-    this.append(this.segment(true));
+    // Where the machine stands in its past, the end has its checkpoint.
+    if (this.behind || this.machine.moment >= this.written) this.append(this.segment(true));
     const end = { moment: this.written, outcome: outcome ?? null };
     this.append(chunk(ChunkType.END, this.chunks++, new TextEncoder().encode(JSON.stringify(end))));
     this.stop();
@@ -120,9 +121,9 @@ export class Recorder {
     if (entry.kind === 'block') this.pendingBytes += entry.bytes.length;
   }
 
-  private branched(at: Moment): void {
+  private branched(at: Moment, inputs: number): void {
     this.written = Math.min(this.written, at);
-    this.pending.push({ kind: 'branch', moment: at });
+    this.pending.push({ kind: 'branch', moment: at, inputs });
   }
 
   private append(bytes: Uint8Array): void {

@@ -55,7 +55,7 @@ const MIB = 1 << 20;
 
 /** Takes the parts of a run in their order. */
 class Reading {
-  private steps: Step[] = [];
+  private readonly steps: Step[] = [];
   private blocks: DiskBlock[] = [];
   private failures: DiskFailure[] = [];
   end: Moment = 0;
@@ -114,6 +114,13 @@ class Reading {
     return undefined;
   }
 
+  /** How many of the steps are left when what is behind a moment and behind so many inputs is forgotten */
+  private keptBy(branch: Moment, inputs: number): number {
+    let given = 0;
+    const cut = this.steps.findIndex(({ kind, moment }) => moment > branch || (kind === 'input' && ++given > inputs));
+    return cut < 0 ? this.steps.length : cut;
+  }
+
   private add(entry: Entry): void {
     switch (entry.kind) {
       case 'block':
@@ -123,7 +130,7 @@ class Reading {
         this.failures.push(entry);
         return;
       case 'branch':
-        this.steps = this.steps.filter(({ moment }) => moment <= entry.moment);
+        this.steps.length = this.keptBy(entry.moment, entry.inputs);
         this.failures = this.failures.filter(({ moment }) => moment < entry.moment);
         this.end = entry.moment;
         return;
