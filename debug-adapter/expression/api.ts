@@ -51,6 +51,8 @@ export interface ValueView {
   readonly typeName: string;
   /** Where it lies, when it lies in memory */
   readonly address: bigint | undefined;
+  /** The bytes that hold it, or the register of the innermost frame; undefined: it is computed */
+  readonly stored: { readonly address: bigint; readonly length: number } | { readonly register: string } | undefined;
   /** For "view memory": the address that the value itself holds (pointer) or has (aggregate) */
   readonly memoryReference: bigint | undefined;
   /** Members or the pointee */

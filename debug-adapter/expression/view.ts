@@ -39,6 +39,15 @@ export class View implements ValueView {
     return this.value.address;
   }
 
+  get stored(): ValueView['stored'] {
+    const { storage, bits, size } = this.value;
+    if (storage.kind === 'register') return storage.depth === 0 ? { register: storage.name } : undefined;
+    if (storage.kind !== 'memory') return undefined;
+    const first = bits ? Math.floor(bits.bitOffset / 8) : 0;
+    const length = bits ? Math.ceil((bits.bitOffset + bits.bitSize) / 8) - first : size;
+    return length > 0 ? { address: BigInt.asUintN(64, storage.address + BigInt(first)), length } : undefined;
+  }
+
   get memoryReference(): bigint | undefined {
     return this.pointee() ?? this.value.address;
   }

@@ -268,3 +268,56 @@ export interface ExportedEventBody {
   rows?: number;
   error?: string;
 }
+
+/**
+ * An answer about the past: in words and, when there is such a moment, where. The state at `moment` is the one before
+ * what is told of took place.
+ */
+export interface QuestionAnswer {
+  text: string;
+  moment?: number;
+  vcpu?: number;
+  layer?: string;
+  rip?: string;
+  source?: { path: string; line: number };
+}
+
+/**
+ * 'undervisor/lastWrite': who last wrote to a variable (`variablesReference` and `name`), to what an expression names
+ * (`name`, `frameId`), to `bytes` bytes at an address (`asAddress`), to a field of the frame's VMCS (`vmcs`), or to the table
+ * entry that maps an address (`entry`: 'paging' of a linear, 'ept' of a guest-physical one).
+ */
+export interface LastWriteArguments {
+  name: string;
+  variablesReference?: number;
+  frameId?: number;
+  asAddress?: boolean;
+  bytes?: number;
+  vmcs?: boolean;
+  entry?: 'paging' | 'ept';
+}
+
+/** 'undervisor/lastTrue': when a C condition was last true in the context of a frame, before now. */
+export interface LastTrueArguments {
+  condition: string;
+  frameId?: number;
+}
+
+/** 'undervisor/ownerHistory': what probes claimed about a page, oldest first. */
+export interface OwnerHistoryArguments {
+  address: string;
+}
+export interface OwnerHistoryResponse {
+  rows: QuestionAnswer[];
+}
+
+/** 'undervisor/exitsBetween': all VM exits behind one moment, up to another and with it, of all vCPUs. */
+export interface ExitsBetweenArguments {
+  from: number;
+  to: number;
+}
+export interface ExitsBetweenResponse {
+  /** At most 10000, of `total` */
+  total: number;
+  rows: ExitRow[];
+}

@@ -1,8 +1,12 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
+import { without } from '../protocol/without';
+import type { Place } from '../watch/place';
 
 export type Variable = Omit<DebugProtocol.Variable, 'variablesReference'> & {
   /** Children; absent for a leaf */
   readonly container?: Container;
+  /** Where it lies; absent: nowhere */
+  readonly place?: Place | undefined;
 };
 
 /** Something whose children the client may ask for, in pages. */
@@ -44,7 +48,7 @@ export class References {
 
   protocol({ container, ...variable }: Variable): DebugProtocol.Variable {
     return {
-      ...variable,
+      ...without(variable, 'place'),
       variablesReference: this.add(container),
       ...(container?.indexed === undefined ? {} : { indexedVariables: container.indexed }),
       ...(container?.named === undefined ? {} : { namedVariables: container.named }),

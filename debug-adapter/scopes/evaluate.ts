@@ -34,7 +34,8 @@ export function setExpression(
   return { value, ...shown };
 }
 
-function evaluatorFor(frameId: number | undefined, live: Live) {
+/** The evaluator in a frame, or in the innermost one of the context that is meant without */
+export function evaluatorFor(frameId: number | undefined, live: Live) {
   const entry = frameId === undefined ? undefined : live.entry(frameId);
   const context = live.contextOf(frameId);
   const evaluator: Evaluator =

@@ -62,6 +62,7 @@ function describe(context: Context, name: string, value = context.registers.read
     name,
     value: meaning === '' ? hex(value) : `${hex(value)} (${meaning})`,
     evaluateName: `$${name}`,
+    place: { kind: 'register', name, context: context.id },
     ...(POINTERS.test(name) ? { memoryReference: formatReference('linear', context.id, value) } : {}),
     ...(hidden ? { container: hidden } : {}),
   };

@@ -58,7 +58,7 @@ export function scopesOf(entry: StackEntry, debuggee: Debuggee, format?: ValueFo
 const NO_VMCS = (1n << 64n) - 1n;
 
 /** The VMCS that a context runs by, or, in root operation, the current one (SDM vol. 3, 25.1). */
-function vmcsOf({ vmcs, registers }: Context): HostPhysicalAddress | undefined {
+export function vmcsOf({ vmcs, registers }: Context): HostPhysicalAddress | undefined {
   if (vmcs !== undefined) return vmcs;
   const current = registers.read('current_vmcs');
   return current === undefined || current === NO_VMCS ? undefined : hostPhysical(current);

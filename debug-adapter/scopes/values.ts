@@ -4,6 +4,7 @@ import type { WriteRequest } from '../symbols/api';
 import type { Debuggee } from '../launch/debuggee';
 import { formatReference } from '../memory/reference';
 import { silentError, userError } from '../session/errors';
+import type { Place } from '../watch/place';
 import type { Container, Variable } from './container';
 
 /** How values are shown: DAP's ValueFormat asks for hexadecimal, an expression's ",x" for more. */
@@ -25,6 +26,7 @@ export function variableOf(
     name,
     value: letter ? value.format(letter) : value.text,
     type: value.typeName,
+    place: placeOfValue(evaluateName ?? name, value, context),
     ...(evaluateName === undefined ? {} : { evaluateName }),
     ...(value.memoryReference === undefined
       ? {}
@@ -33,6 +35,14 @@ export function variableOf(
       ? { container: childrenOf(value, debuggee, context, format) }
       : {}),
   };
+}
+
+/** Where a value lies in a context; undefined: it is computed. */
+export function placeOfValue(name: string, value: ValueView, context: Context): Place | undefined {
+  const { stored } = value;
+  if (!stored) return undefined;
+  if ('register' in stored) return { kind: 'register', name: stored.register, context: context.id };
+  return { kind: 'memory', name, space: 'linear', context: context.id, ...stored };
 }
 
 function childrenOf(value: ValueView, debuggee: Debuggee, context: Context, format?: ValueFormat): Container {

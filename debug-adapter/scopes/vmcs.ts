@@ -17,6 +17,8 @@ import { hex } from '../memory/reference';
 import { userError } from '../session/errors';
 import { named, type Container, type Variable } from './container';
 import { parseValue } from './registers';
+import { vmcsFieldOffset, vmcsFieldSize } from '../../emulator/vmx/vmcs';
+import type { MemoryPlace } from '../watch/place';
 
 const GROUPS: readonly { name: string; type: VmcsFieldType }[] = [
   { name: 'Exit information', type: 'read-only data' },
@@ -51,9 +53,18 @@ function describe(machine: Machine, region: HostPhysicalAddress, symbol: VmcsFie
   const said = words(machine, region, symbol, value);
   return {
     name,
+    place: vmcsPlace(region, symbol),
     value: said === '' ? hex(value) : `${hex(value)} (${said})`,
     type: `${symbol}: ${meaning} (SDM vol. 3, ${section})`,
   };
+}
+
+/** The bytes of a field in its region */
+export function vmcsPlace(region: HostPhysicalAddress, symbol: VmcsFieldSymbol): MemoryPlace {
+  const { name, encoding } = VMCS_FIELDS[symbol];
+  const length = vmcsFieldSize(encoding);
+  const address = region + BigInt(vmcsFieldOffset(encoding));
+  return { kind: 'memory', name, space: 'host-physical', context: undefined, address, length };
 }
 
 const CONTROL_BY_ENCODING = new Map(

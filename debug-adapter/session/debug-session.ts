@@ -1,27 +1,37 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import { exceptionFilters } from '../breakpoints/exceptions';
 import { functionLocations, setFunctionBreakpoints } from '../breakpoints/function';
+import { dataBreakpointInfo } from '../breakpoints/data-info';
 import { setInstructionBreakpoints } from '../breakpoints/instruction';
 import { breakpointLocations, pathOf, setSourceBreakpoints } from '../breakpoints/source';
 import { resolveLaunch, type ResolvedLaunch } from '../launch/description';
 import { open, type Opened } from '../launch/open';
 import { Exports } from '../export/exports';
 import { SourceMap } from '../launch/source-map';
+import { completions, isCommand, runCommand } from '../console/console';
 import { disassemble } from '../memory/disassemble';
 import { readMemory, writeMemory } from '../memory/access';
 import { translate } from '../memory/translate';
 import type {
   ContinueToArguments,
   ExitsArguments,
+  ExitsBetweenArguments,
   ExportArguments,
   ExportResponse,
   GoToArguments,
+  LastTrueArguments,
+  LastWriteArguments,
+  OwnerHistoryArguments,
   PagesArguments,
   RemoveBookmarkArguments,
   SetBookmarkArguments,
   StepBackArguments,
   TranslateArguments,
 } from '../protocol/requests';
+import { exitsBetween } from '../questions/exits-between';
+import { lastTrue } from '../questions/last-true';
+import { lastWriteOf } from '../questions/last-write';
+import { ownerHistory } from '../questions/owner-history';
 import { evaluate, setExpression } from '../scopes/evaluate';
 import { scopes, setVariable, variables } from '../scopes/variables';
 import { layerRows } from '../stack/layer-rows';
@@ -114,6 +124,9 @@ export class DebugSession {
         this.setBreakpoints('functions', (live) => setFunctionBreakpoints(args, live.debuggee, live.breakpoints))),
       setInstructionBreakpoints: route({ breakpoints: 'array' }, (args: DebugProtocol.SetInstructionBreakpointsArguments) =>
         this.setBreakpoints('instructions', (live) => setInstructionBreakpoints(args, live.debuggee, live.breakpoints))),
+      dataBreakpointInfo: this.stopped({ name: 'string', variablesReference: 'number?', frameId: 'number?', bytes: 'number?', asAddress: 'boolean?' }, (live, args: DebugProtocol.DataBreakpointInfoArguments) => dataBreakpointInfo(args, live)),
+      setDataBreakpoints: route({ breakpoints: 'array' }, (args: DebugProtocol.SetDataBreakpointsArguments) =>
+        this.setBreakpoints('data', (live) => live.dataBreakpoints.set(args, live.breakpoints))),
       setExceptionBreakpoints: route({ filters: 'array', filterOptions: 'array?' }, (args: DebugProtocol.SetExceptionBreakpointsArguments) =>
         this.setBreakpoints('exceptions', (live) => live.exceptions.set(args))),
       breakpointLocations: this.on({ source: 'object', line: 'number', endLine: 'number?' }, (live, args: DebugProtocol.BreakpointLocationsArguments) => breakpointLocations(args, live.debuggee)),
@@ -123,7 +136,8 @@ export class DebugSession {
       scopes: this.stopped({ frameId: 'number' }, (live, args: DebugProtocol.ScopesArguments) => scopes(args, live)),
       variables: this.stopped({ variablesReference: 'number', start: 'number?', count: 'number?', filter: 'string?' }, (live, args: DebugProtocol.VariablesArguments) => variables(args, live)),
       setVariable: this.stopped({ variablesReference: 'number', name: 'string', value: 'string' }, (live, args: DebugProtocol.SetVariableArguments, reply) => this.changing(live, reply, () => setVariable(args, live))),
-      evaluate: this.stopped({ expression: 'string', frameId: 'number?', context: 'string?', format: 'object?' }, (live, args: DebugProtocol.EvaluateArguments) => evaluate(args, live)),
+      evaluate: this.stopped({ expression: 'string', frameId: 'number?', context: 'string?', format: 'object?' }, (live, args: DebugProtocol.EvaluateArguments, reply) => this.evaluate(live, args, reply)),
+      completions: this.stopped({ text: 'string', column: 'number', frameId: 'number?' }, (live, args: DebugProtocol.CompletionsArguments) => completions(args, { live, frameId: args.frameId })),
       setExpression: this.stopped({ expression: 'string', value: 'string', frameId: 'number?' }, (live, args: DebugProtocol.SetExpressionArguments, reply) => this.changing(live, reply, () => setExpression(args, live))),
       exceptionInfo: this.stopped(thread, (live, args: DebugProtocol.ExceptionInfoArguments) => exceptionInfo(args.threadId, live)),
       modules: this.on({ startModule: 'number?', moduleCount: 'number?' }, (live, args: DebugProtocol.ModulesArguments) => modulesPage(args, live.debuggee)),
@@ -151,6 +165,13 @@ export class DebugSession {
       'undervisor/setBookmark': this.history({ name: 'string?' }, (live, args: SetBookmarkArguments) => live.bookmarks.set(args.name)),
       'undervisor/removeBookmark': this.history({ name: 'string' }, (live, args: RemoveBookmarkArguments) => live.bookmarks.remove(args.name)),
       'undervisor/bookmarks': this.on({}, (live) => ({ bookmarks: live.bookmarks.rows() })),
+
+      'undervisor/lastWrite': this.stopped({ name: 'string', variablesReference: 'number?', frameId: 'number?', asAddress: 'boolean?', bytes: 'number?', vmcs: 'boolean?', entry: 'string?' }, (live, args: LastWriteArguments, reply) =>
+        live.tasks.run(lastWriteOf(args, live), { title: `Who last wrote ${args.name}`, requestId: reply.seq })),
+      'undervisor/lastTrue': this.stopped({ condition: 'string', frameId: 'number?' }, (live, args: LastTrueArguments, reply) =>
+        live.tasks.run(lastTrue(args.condition, live.contextOf(args.frameId), live), { title: `When was ${args.condition} true`, requestId: reply.seq })),
+      'undervisor/ownerHistory': this.on({ address: 'string' }, (live, args: OwnerHistoryArguments) => ownerHistory(args, live.debuggee)),
+      'undervisor/exitsBetween': this.on({ from: 'number', to: 'number' }, (live, args: ExitsBetweenArguments) => exitsBetween(args, live)),
 
       'undervisor/continueToExit': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToExit())),
       'undervisor/continueToEntry': this.stopped(thread, (live, args: ContinueToArguments, reply) => this.goOn(live, args, reply, () => continueToEntry())),
@@ -207,6 +228,23 @@ export class DebugSession {
   }
 
   /** Answered when the machine is there: what cannot be gone to is the request's error, and nothing has moved. */
+  /** A C expression, or, in the debug console, a command. */
+  private async evaluate(live: Live, args: DebugProtocol.EvaluateArguments, reply: Reply): Promise<unknown> {
+    if (args.context !== 'repl' || !isCommand(args.expression)) return evaluate(args, live);
+    const outcome = runCommand(args.expression, { live, frameId: args.frameId });
+    switch (outcome.kind) {
+      case 'text':
+        return { result: outcome.text, variablesReference: 0 };
+      case 'ask': {
+        const { text } = await live.tasks.run(outcome.task, { title: outcome.title, requestId: reply.seq });
+        return { result: text, variablesReference: 0 };
+      }
+      case 'goto':
+        await this.goTo(live, { moment: outcome.moment }, reply);
+        return { result: `at moment ${outcome.moment}`, variablesReference: 0 };
+    }
+  }
+
   private async goTo(live: Live, args: GoToArguments, reply: Reply): Promise<void> {
     const task = goTo(live.past, live.bookmarks, args);
     const landing = await live.tasks.run(task, { title: 'Go to', requestId: reply.seq, stay: true });

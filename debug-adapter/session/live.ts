@@ -1,7 +1,8 @@
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import type { Context, Outcome } from '../../emulator/machine/api';
 import { ExceptionFilters, TRIPLE_FAULT } from '../breakpoints/exceptions';
-import { BreakpointStore } from '../breakpoints/store';
+import { DataBreakpoints } from '../breakpoints/data';
+import { BreakpointStore, type Evaluation } from '../breakpoints/store';
 import type { Debuggee } from '../launch/debuggee';
 import type { Opened } from '../launch/open';
 import type { TapeStop } from '../launch/tape';
@@ -39,6 +40,7 @@ const CHANGED_INTERVAL_MS = 250;
 /** A launched machine with everything that belongs to this launch. A restart makes a new one. */
 export class Live {
   readonly breakpoints: BreakpointStore;
+  readonly dataBreakpoints: DataBreakpoints;
   readonly exceptions: ExceptionFilters;
   readonly references = new References();
   readonly runner: Runner;
@@ -63,18 +65,24 @@ export class Live {
   ) {
     this.exceptions = new ExceptionFilters(debuggee);
     this.exitFilter = new ExitFilter(debuggee);
-    this.breakpoints = new BreakpointStore(debuggee, {
+    const evaluation: Evaluation = {
       isTrue: (expression, context) => isTrue(evaluatorAt(debuggee, context), expression),
       text: (expression, context) => evaluatorAt(debuggee, context).evaluate(expression).text,
       log: (text) => this.emit('output', { category: 'console', output: `${text}\n` }),
-    });
+    };
+    this.breakpoints = new BreakpointStore(debuggee, evaluation);
+    this.dataBreakpoints = new DataBreakpoints(debuggee, evaluation);
     const none: ReadonlySet<bigint> = new Set();
     this.runner = new Runner(
       debuggee,
       {
         addresses: () => (noDebug ? none : this.breakpoints.addresses),
         decide: (context, linear, looking) => (noDebug ? undefined : this.breakpoints.decide(context, linear, looking)),
-        taps: (stop) => (noDebug ? {} : this.exceptions.taps(stop)),
+        taps: (stop) => {
+          if (noDebug) return {};
+          this.dataBreakpoints.stopBy(stop);
+          return this.exceptions.taps(stop);
+        },
       },
       {
         stopped: (done, vcpu) => this.stopped(done, vcpu),
@@ -216,6 +224,7 @@ export class Live {
   /** The user has changed the past: what was behind it is forgotten. */
   private branched(at: Moment): void {
     this.breakpoints.cut(at);
+    for (const breakpoint of this.dataBreakpoints.breakpoints) breakpoint.hits.cut(at);
     this.runner.moved();
     const lost = this.bookmarks.cut(at);
     const { machine } = this.debuggee;

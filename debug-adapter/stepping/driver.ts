@@ -14,10 +14,18 @@ export interface UserStops {
    */
   decide(context: Context, linear: bigint, looking: boolean): Done | undefined;
   /** Exception filters and whatever else the platform sees. Undefined: run on */
-  readonly taps: (stop: (done: Done) => void) => Taps;
+  readonly taps: (stop: Stop) => Taps;
 }
 
 const NONE: ReadonlySet<bigint> = new Set();
+
+/**
+ * Decided when the machine stands: what an access did is only there then. `looking` as in `decide`; undefined: run on.
+ */
+export type LateStop = (looking: boolean) => { readonly done: Done; readonly vcpu: number } | undefined;
+
+/** Asks for a stop, in taps */
+export type Stop = (done: Done | LateStop) => void;
 
 /** What one call of the machine led to. */
 export type Advance =
@@ -43,7 +51,7 @@ export class Driver {
   /** Instructions left of `go.limit` */
   private left = Infinity;
   /** Set by taps during `advance` */
-  private seen: Done | undefined;
+  private seen: Done | LateStop | undefined;
   private event: Arrival | undefined;
 
   constructor(
@@ -105,7 +113,8 @@ export class Driver {
     const result = debuggee.advance(Math.min(this.left, most), counted, until);
     this.left -= debuggee.instructionsOf(counted) - before;
     if (result.why === 'ended') return result;
-    if (this.seen) return { why: 'stop', done: this.seen, vcpu: machine.runningVcpu };
+    const seen = this.stopSeen();
+    if (seen) return { why: 'stop', ...seen };
     if (result.why === 'breakpoint') {
       const here = machine.running(result.vcpu);
       const done = this.alone ? undefined : this.user.decide(here, result.linear, this.looking);
@@ -126,10 +135,17 @@ export class Driver {
     this.debuggee.machine.requestStop();
   }
 
-  /** Something beside the machine asks for a stop, while it runs. */
-  stopFor(done: Done): void {
-    if (!this.active || this.alone || this.seen) return;
-    this.seen = done;
+  private stopSeen(): ReturnType<LateStop> {
+    const { seen } = this;
+    if (typeof seen === 'function') return seen(this.looking);
+    return seen && { done: seen, vcpu: this.debuggee.machine.runningVcpu };
+  }
+
+  /** Something beside the machine, or a tap of it, asks for a stop while it runs. */
+  stopFor(done: Done | LateStop): void {
+    if (!this.active || this.alone) return;
+    // What is certain goes before what is still to be decided.
+    if (this.seen === undefined || typeof this.seen === 'function') this.seen = done;
     this.debuggee.machine.requestStop();
   }
 

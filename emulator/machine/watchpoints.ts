@@ -46,6 +46,8 @@ export interface WatchRequest {
   readonly length: number;
   readonly write: boolean;
   readonly read: boolean;
+  /** Told between two instructions when the addresses lead elsewhere than before, or are mapped now, or no longer */
+  readonly moved?: () => void;
 }
 
 export interface Watchpoint {
@@ -142,6 +144,7 @@ export class Watchpoints {
 class ArmedWatch implements Watchpoint {
   private bytes: WatchedBytes[] = [];
   private entries: WatchedBytes[] = [];
+  private where: string | undefined;
 
   constructor(
     private readonly owner: Watchpoints,
@@ -186,6 +189,9 @@ class ArmedWatch implements Watchpoint {
     this.entries = [...entries.values()];
     for (const range of [...this.bytes, ...this.entries]) owner.arm(range);
     for (const range of old) owner.disarm(range);
+    const where = this.bytes.map(({ address, length }) => `${address}+${length}`).join();
+    if (this.where !== undefined && where !== this.where) request.moved?.();
+    this.where = where;
   }
 
   private rangeAt(address: number, length: number): WatchedBytes {
