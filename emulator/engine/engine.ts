@@ -256,6 +256,7 @@ export class Engine implements EngineControl {
       cache.storeRip(record);
       words[SOURCE_ORIGIN] = 0;
       words[SOURCE_LABELS] = 0;
+      view.setInt32(Scratch.LEFT, budget - executed - 1, true);
       const next = handlers.trackedHandler(handler)(record);
       // The handler stored its record when the instruction was not executed.
       if (next !== 0 || words[STOPPED_AT] === 0) executed++;

@@ -35,8 +35,14 @@ export class InterpreterContext extends MemoryContext {
   /** Goes on at an instruction pointer (i64): the record there, or out of generated code. */
   private goToRip(rip: Value): void {
     const { f } = this;
+    const target = f.let(rip);
     this.commit();
-    f.call(this.frame.find, rip);
+    // What nobody executes now is not fetched: a fetch sets accessed flags and fills the TLB.
+    f.if(this.frame.spent());
+    f.store64(i32(State.RIP), target);
+    this.frame.leaveAfter();
+    f.end();
+    f.call(this.frame.find, target);
     const found = f.pop(I32);
     f.if(f.isZero(found));
     this.frame.leaveAfter();

@@ -185,6 +185,7 @@ function generateRun(hot: readonly Variant[]): FunctionBuilder {
     slowStore: SLOW_STORE,
     find: FIND,
     link: LINK,
+    spent: () => f.isZero(left),
     goTo,
     leaveBefore,
     leaveAfter,
@@ -240,6 +241,7 @@ function generateRun(hot: readonly Variant[]): FunctionBuilder {
     }
   }
   f.end();
+  f.store32(i32(Scratch.LEFT), left);
   f.callIndirect(Type.Record, f.sub(f.load32(record, Field.HANDLER), i32(inline)), record);
   const next = f.pop(I32);
   f.if(f.isZero(next));
@@ -281,6 +283,7 @@ function handlerFrame<Builder extends FunctionBuilder>(f: Builder): HandlerFrame
     slowStore: 1,
     find: 2,
     link: 3,
+    spent: () => f.isZero(f.load32(i32(Scratch.LEFT))),
     goTo: (next) => f.return(next),
     leaveBefore: () => {
       f.store32(i32(Scratch.RECORD), f.local(RECORD));

@@ -21,6 +21,8 @@ export interface HandlerFrame {
   readonly slowStore: number;
   readonly find: number;
   readonly link: number;
+  /** Not zero when this is the last instruction that may be executed */
+  spent(): Value;
   /** Goes on at a record. */
   goTo(record: Value): void;
   /** Leaves before the instruction, which stays unexecuted; Scratch.STOP is set. */

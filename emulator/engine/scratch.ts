@@ -13,6 +13,8 @@ export const Scratch = {
   /** i64 x 2: linear address of a fetch = (RIP + base) & mask */
   LINEAR_BASE: ENGINE_SCRATCH + 0x10,
   LINEAR_MASK: ENGINE_SCRATCH + 0x18,
+  /** i32: what is left of the budget after the instruction whose handler, in a module of its own, runs */
+  LEFT: ENGINE_SCRATCH + 0x20,
   /**
    * 6 x 16, ES to GS, outside 64-bit mode: lowest and highest valid offset for reading, then for writing, u32.
    * A segment that may not be accessed so has low > high.

@@ -202,3 +202,31 @@ describe('machine: state hash', () => {
     assert.notEqual(b.stateHash(), hash);
   });
 });
+
+describe('machine: where a run ends', () => {
+  /** Cached translations of the only vCPU, in words */
+  const cached = (machine: Machine): number => machine.saveState().vcpus[0]?.tlb.length ?? 0;
+
+  for (const [name, jump] of [
+    ['jmp rel32', [0xe9, 0xfb, 0x0f, 0x00, 0x00]],
+    ['jmp rax', [0x48, 0x81, 0xc0, 0x00, 0x10, 0x00, 0x00, 0xff, 0xe0]],
+    ['jmp rcx, far ahead', [0x48, 0x81, 0xc1, 0x00, 0x30, 0x00, 0x00, 0xff, 0xe1]],
+  ] as const) {
+    it(`fetches nothing of what is not executed yet: ${name}`, () => {
+      const machine = machineWith(jump);
+      const rip = registers(machine).read('rip')!;
+      for (const register of ['rax', 'rcx']) registers(machine).write(register, rip & ~0xfffn);
+      machine.writeMemory(machine.running(0).space, (rip & ~0xfffn) + 0x1000n, Uint8Array.of(0x90, 0x90));
+      machine.writeMemory(machine.running(0).space, (rip & ~0xfffn) + 0x3000n, Uint8Array.of(0x90, 0x90));
+      if (jump.length > 5) machine.run(1);
+      const page = (): bigint => registers(machine).read('rip')! >> 12n;
+      const before = [page(), cached(machine)] as const;
+      machine.run(1);
+      assert.notEqual(page(), before[0]);
+      if (jump.length > 5) assert.equal(cached(machine), before[1]);
+      const there = cached(machine);
+      machine.run(1);
+      assert.ok(cached(machine) > there, 'the next instruction is fetched');
+    });
+  }
+});

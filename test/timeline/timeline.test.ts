@@ -6,6 +6,10 @@ import { createTimeline } from '../../emulator/timeline/timeline';
 import { assembly, foreign, stack } from './programs';
 
 const POINTS = 12;
+/** Transitions one by one, in so many places, and how many of them are compared */
+const STRETCH = 3000;
+const STRETCHES = 3;
+const CHECKED = 20;
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 /** Numbers from 0 to below `most`, the same for the same seed */
@@ -66,6 +70,46 @@ function wander(configuration: MachineConfiguration, random: (most: number) => n
     }
   }
 }
+
+/** Every transition of a stretch alone, against all at once up to it: a moment is one state, whatever the slices. */
+function sliced(configuration: MachineConfiguration, random: (most: number) => number): void {
+  const length = lengthOf(configuration);
+  const stepped = createMachine({ ...configuration, translator: false });
+  const timelines = WAYS.map(([way, more]) => {
+    const timeline = createTimeline(createMachine({ ...configuration, ...more }), {
+      recording: true,
+      interval: length,
+    });
+    while (timeline.run(length).why !== 'ended');
+    return { way, timeline };
+  });
+  const starts = Array.from({ length: STRETCHES }, () => random(Math.max(1, length - STRETCH))).sort(ascending);
+  for (const start of starts) {
+    while (stepped.moment < start) stepped.run(Infinity, false, undefined, start);
+    for (let moment = stepped.moment + 1; moment <= Math.min(start + STRETCH, length); moment++) {
+      while (stepped.moment < moment) stepped.run(Infinity, false, undefined, moment);
+      assert.equal(stepped.moment, moment, 'one transition more');
+      if (random(STRETCH) >= CHECKED) continue;
+      const expected = stepped.stateHash();
+      for (const { way, timeline } of timelines) {
+        finish(timeline.seek(start));
+        finish(timeline.seek(moment));
+        assert.equal(timeline.machine.stateHash(), expected, `${way}: from ${start} to ${moment} of ${length}`);
+      }
+    }
+  }
+}
+
+describe('timeline: one state for each moment', function () {
+  this.timeout(600_000);
+  const random = randomNumbers(SEED + 1);
+
+  for (const name of ['page-faults', 'exceptions', 'translation-caches', 'execution-prevention', 'virtio-disk'])
+    it(`in ${name}`, async () => sliced(await assembly(name, { memory: 4 }), random));
+  for (const quantum of [7, 1000])
+    it(`in vmx-processors, in turns of ${quantum}`, async () =>
+      sliced(await assembly('vmx-processors', { memory: 4, quantum }), random));
+});
 
 describe('timeline: back and forth', function () {
   this.timeout(600_000);
