@@ -5,6 +5,8 @@ import { ActiveSession, debugType } from './session/active-session';
 import { registerContinueCommands } from './session/commands';
 import { registerExportCommand } from './session/export';
 import { showStatus } from './session/status';
+import { registerTimeCommands } from './session/time-commands';
+import { showMoment } from './session/time-status';
 import { createExitsView } from './views/exits/view';
 import { createPagesView } from './views/pages/view';
 import { createTranslationView } from './views/translation/view';
@@ -31,6 +33,8 @@ export function activate(context: vscode.ExtensionContext): Exports {
     registerCopyCommand(),
     registerOpenCommand(),
     showStatus(active),
+    registerTimeCommands(active),
+    showMoment(active),
     ...Object.values(views),
   );
   return { views };

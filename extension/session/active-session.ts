@@ -9,7 +9,7 @@ export class ActiveSession implements vscode.Disposable {
   private readonly switched = new vscode.EventEmitter<void>();
   private readonly updated = new vscode.EventEmitter<void>();
   private readonly subscriptions: vscode.Disposable[];
-  private instructions = 0;
+  private latest: ChangedEventBody | undefined;
 
   /** Another session, or none, has become the active one, or this one has begun again. */
   readonly onDidSwitch = this.switched.event;
@@ -18,8 +18,15 @@ export class ActiveSession implements vscode.Disposable {
 
   constructor() {
     this.subscriptions = [
-      vscode.debug.onDidChangeActiveDebugSession(() => this.switched.fire()),
-      vscode.debug.onDidTerminateDebugSession((session) => session.type === debugType && this.switched.fire()),
+      vscode.debug.onDidChangeActiveDebugSession(() => {
+        this.latest = undefined;
+        this.switched.fire();
+      }),
+      vscode.debug.onDidTerminateDebugSession((session) => {
+        if (session.type !== debugType) return;
+        this.latest = undefined;
+        this.switched.fire();
+      }),
       vscode.debug.onDidChangeActiveStackItem(() => this.updated.fire()),
       vscode.debug.onDidReceiveDebugSessionCustomEvent(({ session, event, body }) => {
         if (session === this.session && event === changedEvent) this.noteProgress(body as ChangedEventBody);
@@ -27,11 +34,17 @@ export class ActiveSession implements vscode.Disposable {
     ];
   }
 
-  /** Fewer instructions than before: what was recorded of the former run is void, whatever the numbers of its rows. */
-  private noteProgress({ instructions }: ChangedEventBody): void {
-    const begunAgain = instructions < this.instructions;
-    this.instructions = instructions;
+  /** A shorter run than before, or another branch of it: what was recorded is void, whatever the numbers of its rows. */
+  private noteProgress(body: ChangedEventBody): void {
+    const { latest } = this;
+    this.latest = body;
+    const begunAgain = latest !== undefined && (body.end < latest.end || body.branch !== latest.branch);
     (begunAgain ? this.switched : this.updated).fire();
+  }
+
+  /** Where in its history the machine of the active session stands; undefined when it has none or nothing is known yet. */
+  get time(): ChangedEventBody | undefined {
+    return this.session && this.latest?.recording ? this.latest : undefined;
   }
 
   get session(): vscode.DebugSession | undefined {

@@ -10,6 +10,14 @@ export interface Requests {
   'undervisor/export': [adapter.ExportArguments, adapter.ExportResponse];
   'undervisor/continueToExit': [adapter.ContinueToArguments, unknown];
   'undervisor/continueToEntry': [adapter.ContinueToArguments, unknown];
+  'undervisor/backToExit': [adapter.ContinueToArguments, unknown];
+  'undervisor/backToEntry': [adapter.ContinueToArguments, unknown];
+  'undervisor/stepBackInto': [adapter.StepBackArguments, unknown];
+  'undervisor/stepBackOut': [adapter.StepBackArguments, unknown];
+  'undervisor/goTo': [adapter.GoToArguments, unknown];
+  'undervisor/setBookmark': [adapter.SetBookmarkArguments, adapter.BookmarkRow];
+  'undervisor/removeBookmark': [adapter.RemoveBookmarkArguments, unknown];
+  'undervisor/bookmarks': [Record<string, never>, adapter.BookmarksResponse];
 }
 
 export type Request = <Name extends keyof Requests>(name: Name, args: Requests[Name][0]) => Promise<Requests[Name][1]>;

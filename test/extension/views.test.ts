@@ -46,6 +46,7 @@ describe('VM Exits', () => {
       'RIP: 0x401000  touch+0x10',
       'vCPU: 0',
       'Instruction: 1,000 since reset',
+      'Moment: 1,001',
     ]);
     assert.ok(!labels(await childrenOf(nodes[0])).includes('Qualification'));
   });

@@ -9,6 +9,10 @@ export class Client {
   private readonly waiting = new Map<number, (response: DebugProtocol.Response) => void>();
   private readonly eventWaiters: { name: string; take: (event: DebugProtocol.Event) => void }[] = [];
   private seq = 1;
+  /** Number of the request that was sent last */
+  get lastSeq(): number {
+    return this.seq - 1;
+  }
   /** Index in `events` up to which events have been waited for */
   private taken = 0;
 

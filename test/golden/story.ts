@@ -195,4 +195,5 @@ const normal = (text: string): string =>
   text
     .replaceAll(/0x[0-9a-f]{4,16}\b/g, '0x...')
     .replaceAll(/\+0x[0-9a-f]+\b/g, '+...')
-    .replaceAll(/VM exit \d+ of/g, 'VM exit N of');
+    .replaceAll(/VM exit \d+ of/g, 'VM exit N of')
+    .replaceAll(/\b(instruction|moment) \d{4,}/g, '$1 N');

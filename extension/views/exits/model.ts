@@ -1,5 +1,5 @@
 import type { ExitRow, ExitsResponse } from '../../../debug-adapter/protocol/requests';
-import { count, detail, type TreeNode } from '../model/node';
+import { AHEAD, count, detail, type TreeNode } from '../model/node';
 import { rangeNodes } from '../model/ranges';
 import { RecordedRows } from '../model/recorded-rows';
 import { filterInWords, type ExitFilter } from './filter';
@@ -12,6 +12,8 @@ export class ExitsModel {
   constructor(
     private readonly fetch: (start: number, count: number, filter?: ExitFilter) => Promise<ExitsResponse>,
     private readonly filter?: ExitFilter,
+    /** The moment at which the machine stands: rows behind it are marked */
+    private readonly now: () => number = () => Infinity,
   ) {
     this.exits = new RecordedRows((start, count) => fetch(start, count, filter));
   }
@@ -23,7 +25,7 @@ export class ExitsModel {
       what.toLowerCase(),
       total,
       ({ start, end }) => `${what} ${count(start + 1)} to ${count(end)}`,
-      async (range) => (await this.exits.rows(range)).map(exitNode),
+      async (range) => (await this.exits.rows(range)).map((row) => exitNode(row, row.moment > this.now())),
     );
   }
 
@@ -36,13 +38,13 @@ export class ExitsModel {
 }
 
 /** `12  EPT violation` | `guest  touch+0x1f  write to guest-physical 0x5000` */
-export function exitNode(exit: ExitRow): TreeNode {
+export function exitNode(exit: ExitRow, ahead = false): TreeNode {
   const id = `exit/${exit.n}`;
   const place = exit.symbol || exit.rip;
   return {
     id,
     label: `${exit.n}  ${exit.name}`,
-    description: [exit.layer, place, exit.qualification].filter(Boolean).join('  \u00b7  '),
+    description: [ahead ? 'ahead' : '', exit.layer, place, exit.qualification].filter(Boolean).join('  \u00b7  '),
     tooltip: [
       `VM exit ${count(exit.n)}: ${exit.name} (${exit.reason})`,
       `in ${exit.layer} at ${place}`,
@@ -51,6 +53,8 @@ export function exitNode(exit: ExitRow): TreeNode {
       .filter(Boolean)
       .join('\n'),
     ...(exit.source && { source: exit.source }),
+    ...(ahead && AHEAD),
+    goTo: { event: exit.event },
     children: () => [
       detail(id, 'Reason', `${exit.name} (${exit.reason})`),
       ...(exit.qualification ? [detail(id, 'Qualification', exit.qualification)] : []),
@@ -58,6 +62,7 @@ export function exitNode(exit: ExitRow): TreeNode {
       detail(id, 'RIP', exit.symbol ? `${exit.rip}  ${exit.symbol}` : exit.rip),
       detail(id, 'vCPU', String(exit.vcpu)),
       detail(id, 'Instruction', `${count(exit.instruction)} since reset`),
+      detail(id, 'Moment', count(exit.moment)),
     ],
   };
 }

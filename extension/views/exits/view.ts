@@ -9,7 +9,7 @@ export function createExitsView(active: ActiveSession): ModelTree {
   let filter: ExitFilter | undefined;
   const fetch = (start: number, count: number, by?: ExitFilter) =>
     active.request('undervisor/exits', { start, count, ...(by && filterArguments(by)) });
-  const create = () => new ExitsModel(fetch, filter);
+  const create = () => new ExitsModel(fetch, filter, () => active.time?.moment ?? Infinity);
   let model = create();
   const roots = async () => {
     const asked = model;

@@ -11,6 +11,8 @@ export interface TreeNode {
   readonly color?: string;
   /** Source place that activating the row opens; its line counts from 1 */
   readonly source?: { readonly path: string; readonly line: number };
+  /** What the machine can go to, to be where the row is about */
+  readonly goTo?: { readonly event: number } | { readonly moment: number };
   /** Open when first shown */
   readonly expanded?: boolean;
   readonly children?: () => readonly TreeNode[] | Promise<readonly TreeNode[]>;
@@ -25,3 +27,6 @@ export function detail(parent: string, name: string, value: string): TreeNode {
 export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
+
+/** How a row is shown that is ahead of where the machine stands in its past. */
+export const AHEAD = { icon: 'debug-step-over', color: 'disabledForeground' } as const;

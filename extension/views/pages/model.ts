@@ -1,5 +1,5 @@
 import type { PageDecision, PageRow, PagesResponse } from '../../../debug-adapter/protocol/requests';
-import { count, detail, type TreeNode } from '../model/node';
+import { AHEAD, count, detail, type TreeNode } from '../model/node';
 import { rangeNodes } from '../model/ranges';
 import { RecordedRows } from '../model/recorded-rows';
 
@@ -19,7 +19,11 @@ export class PagesModel {
   private byPage = new Map<string, PageRow[]>();
   private read = 0;
 
-  constructor(fetch: (start: number, count: number) => Promise<PagesResponse>) {
+  constructor(
+    fetch: (start: number, count: number) => Promise<PagesResponse>,
+    /** The moment at which the machine stands: decisions behind it are marked */
+    private readonly now: () => number = () => Infinity,
+  ) {
     this.recorded = new RecordedRows(fetch);
   }
 
@@ -30,7 +34,7 @@ export class PagesModel {
       'pages',
       pages.length,
       ({ start, end }) => `Pages decided on earlier (${end - start})`,
-      ({ start, end }) => Promise.resolve(pages.slice(start, end).map(pageNode)),
+      ({ start, end }) => Promise.resolve(pages.slice(start, end).map((rows) => pageNode(rows, this.now()))),
     );
   }
 
@@ -56,32 +60,37 @@ function newest(rows: readonly PageRow[]): PageRow {
   return row;
 }
 
-function pageNode(rows: readonly PageRow[]): TreeNode {
-  const last = newest(rows);
+/** A page, by the decision that holds now; by its first one when all are ahead. */
+function pageNode(rows: readonly PageRow[], now: number): TreeNode {
+  const holds = rows.findLast(({ moment }) => moment <= now);
+  const last = holds ?? newest(rows.slice(0, 1));
   const { words, icon, color } = decisions[last.decision];
   return {
     id: `page/${last.hpa}`,
     label: last.hpa,
-    description: [words, last.why, rows.length > 1 ? `${count(rows.length)} decisions` : '']
+    description: [holds ? '' : 'ahead', words, last.why, rows.length > 1 ? `${count(rows.length)} decisions` : '']
       .filter(Boolean)
       .join('  \u00b7  '),
     tooltip: `Host-physical page ${last.hpa}\nguest-physical ${last.gpa} of VM ${last.vm}\n${words}: ${last.why}`,
     icon,
     ...(color && { color }),
-    children: () => rows.map(decisionNode).reverse(),
+    ...(!holds && AHEAD),
+    children: () => rows.map((row) => decisionNode(row, row.moment > now)).reverse(),
   };
 }
 
-function decisionNode(row: PageRow): TreeNode {
+function decisionNode(row: PageRow, ahead: boolean): TreeNode {
   const id = `page/${row.hpa}/${row.n}`;
   const { words, icon, color } = decisions[row.decision];
   return {
     id,
     label: words,
-    description: [row.why, row.symbol].filter(Boolean).join('  \u00b7  '),
+    description: [ahead ? 'ahead' : '', row.why, row.symbol].filter(Boolean).join('  \u00b7  '),
     tooltip: `${words}: ${row.why}\nby ${row.symbol}\nafter ${count(row.instruction)} instructions`,
     icon,
     ...(color && { color }),
+    ...(ahead && AHEAD),
+    goTo: { moment: row.moment },
     children: () => [
       detail(id, 'Reason', row.why),
       detail(id, 'Decided by', row.symbol),

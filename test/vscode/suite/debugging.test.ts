@@ -86,6 +86,48 @@ describe('debugging samples/cloudvisor', () => {
     assert.ok(document.lineCount >= after.line);
   });
 
+  it('goes back, shows variables there, and comes forward again', async () => {
+    const line = async () => {
+      const [top] = await debuggee.stack();
+      return `${top?.name}:${top?.line}`;
+    };
+    const local = async () => {
+      const [top] = await debuggee.stack();
+      const { scopes } = (await debuggee.session.customRequest('scopes', { frameId: top?.id })) as {
+        scopes: { name: string; variablesReference: number }[];
+      };
+      const { variablesReference } = scopes.find(({ name }) => name === 'Registers') ?? {};
+      const { variables } = (await debuggee.session.customRequest('variables', { variablesReference })) as {
+        variables: { name: string; value: string }[];
+      };
+      return variables.map(({ name, value }) => `${name}=${value}`).join(' ');
+    };
+    const before = [await line(), await local()];
+    await debuggee.run('workbench.action.debug.stepOver');
+    const after = [await line(), await local()];
+    assert.notDeepEqual(after, before);
+    assert.equal((await debuggee.run('workbench.action.debug.stepBack')).reason, 'step');
+    assert.deepEqual([await line(), await local()], before);
+    await debuggee.run('workbench.action.debug.stepOver');
+    assert.deepEqual([await line(), await local()], after);
+    // Back to an exit, by its row in the view, and to the end of what has run.
+    const exits = await viewRows('exits');
+    const row = exits[1];
+    assert.ok(row?.goTo);
+    const stop = async (go: () => Thenable<unknown>) => {
+      await go();
+      return debuggee.stopped();
+    };
+    assert.equal((await stop(() => vscode.commands.executeCommand('undervisor.goToRow', row))).reason, 'goto');
+    assert.equal(await debuggee.runningLayer(), 'monitor');
+    await until('rows that are ahead', async () =>
+      (await viewRows('exits'))[0]?.description?.startsWith('ahead') ? true : undefined,
+    );
+    assert.equal((await debuggee.run('undervisor.backToExit')).description, 'VM exit');
+    assert.equal((await debuggee.run('workbench.action.debug.reverseContinue')).description, 'Start of history');
+    await debuggee.session.customRequest('undervisor/setBookmark', { name: 'power-on' });
+  });
+
   it('begins again on restart, the views with it', async () => {
     assert.equal((await debuggee.run('workbench.action.debug.restart')).reason, 'entry');
     await until('empty views', async () => {
