@@ -15,11 +15,15 @@ const bytesOf = (file: string): Uint8Array => new Uint8Array(readFileSync(path.r
 
 /** The sample with its policy and secrecy on. */
 function run(program: string, secrecy = true) {
-  const names = ['guest', 'monitor'];
+  const names = program === 'chain' ? ['monitor', 'guest', 'vmm'] : ['guest', 'monitor'];
   const machine = createMachine({
     memory: 64,
     kernel: { name: program, bytes: bytesOf(`${program}.elf`), commandLine: '' },
-    modules: names.map((name) => ({ name, bytes: bytesOf(`${name}.elf`), commandLine: name })),
+    modules: names.map((name) => ({
+      name,
+      bytes: bytesOf(`${name}.elf`),
+      commandLine: name === 'vmm' ? 'hypervisor' : name,
+    })),
     commandLine: '',
     translator: true,
     iommu: true,
@@ -46,6 +50,7 @@ describe('samples: no secret gets out', function () {
   for (const [program, check] of [
     ['vmm', checkMonitoredWithDisk],
     ['attacks', checkAttacksWithDisk],
+    ['chain', checkMonitoredWithDisk],
   ] as const) {
     it(`${program}: silent with its policy, and the run is the same`, () => {
       const { machine, watch, result, serial, seconds } = run(program);

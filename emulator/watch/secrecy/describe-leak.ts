@@ -84,7 +84,9 @@ function keyOf({ leak, to, labels, steps, address }: SecretLeak, rule: Isolation
 
 function titleOf({ leak, to, labels, address, length }: SecretLeak): string {
   const him = capital(runnerName(to));
-  const of = `that depends on secrets of ${whose(labels)}`;
+  const depends = length === 1 ? 'depends' : 'depend';
+  const of = `that ${depends} on secrets of ${whose(labels)}`;
+  const data = `data that depend on secrets of ${whose(labels)}`;
   const bytes = `${length} byte${length === 1 ? '' : 's'}`;
   const there = address === undefined ? '' : ` at ${hex(address)}`;
   switch (leak.by) {
@@ -95,17 +97,17 @@ function titleOf({ leak, to, labels, address, length }: SecretLeak): string {
     case 'field':
       return `${him} is entered with ${leak.field} holding what depends on secrets of ${whose(labels)}`;
     case 'memory':
-      return `${him} can read memory${there} ${of} (${bytes})`;
+      return `${him} can read ${bytes}${there} ${of}`;
     case 'read':
       return `${him} reads ${bytes}${there} ${of}`;
     case 'shared':
-      return `Shared memory${there} gets data ${of} (${bytes})`;
+      return `Shared memory gets ${bytes}${there} ${of}`;
     case 'device':
       return `Device ${deviceText(leak.requester)} reads ${bytes}${there} ${of}`;
     case 'port':
-      return `Port ${hex(leak.port)} gets data ${of}`;
+      return `Port ${hex(leak.port)} gets ${data}`;
     case 'device-register':
-      return `The device register${` at ${hex(leak.address)}`} gets data ${of}`;
+      return `The device register at ${hex(leak.address)} gets ${data}`;
     case 'iv-reused':
       return `${leak.function} is called with a key and an initialization vector that it had before`;
   }
