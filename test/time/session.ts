@@ -37,6 +37,15 @@ export class TimeSession {
     return this.stopped();
   }
 
+  /** A step that may never end: false when it had to be ended by a pause. */
+  async step(command: string, more: object, threadId: number): Promise<boolean> {
+    await this.client.request(command, { threadId, ...more });
+    const timer = setTimeout(() => void this.client.response('pause', { threadId }), 2000);
+    const { reason } = await this.stopped();
+    clearTimeout(timer);
+    return reason !== 'pause';
+  }
+
   async goTo(where: GoToArguments): Promise<Stopped> {
     await this.client.request('undervisor/goTo', where);
     return this.stopped();
