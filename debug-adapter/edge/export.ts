@@ -43,7 +43,11 @@ export function exportOptions(args: readonly string[]): ExportToOptions {
   const range = { from: moment('--from', from), to: moment('--to', to) };
   const common = { format: format as ExportFormat, out, ...range };
   const recording = rest.find((arg) => arg.endsWith('.uvrec'));
-  if (recording === undefined) return { ...common, source: { run: runOptions(rest, 'export') } };
+  if (recording === undefined) {
+    const other = rest.find((arg) => ['--json', '--serial', '--exit-status', '--record'].includes(arg));
+    if (other !== undefined) throw new UsageError(`export: "${other}" has no meaning here`);
+    return { ...common, source: { run: runOptions(rest, 'export') } };
+  }
   const beside = rest.find((arg) => arg !== recording);
   if (beside !== undefined) throw new UsageError(`export: "${beside}" has no meaning for a recording`);
   return { ...common, source: { recording } };

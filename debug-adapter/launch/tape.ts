@@ -86,6 +86,11 @@ export class Tape {
     return this.recorder !== undefined;
   }
 
+  /** With a recording that is being made: the file has the run up to here */
+  get recorded(): Moment | undefined {
+    return this.recorder?.recorded;
+  }
+
   /** The recording that is being followed, until it is left */
   get follows(): Recording | undefined {
     return this.playback?.next === undefined ? undefined : this.recording;

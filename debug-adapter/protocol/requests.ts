@@ -182,6 +182,8 @@ export interface ChangedEventBody {
   instructions: number;
   /** Whether there is a past to go to */
   recording: boolean;
+  /** With a recording to a file: up to which moment the file has the run, whatever happens to the adapter now */
+  recorded?: number;
   /** Where the machine stands, and the earliest and the latest moment that it can go to */
   moment: number;
   first: number;

@@ -268,7 +268,8 @@ export class Live {
     const time = performance.now();
     if (!now && time - this.lastChanged < CHANGED_INTERVAL_MS) return;
     this.lastChanged = time;
-    const { exits, pages, machine, timeline } = this.debuggee;
+    const { exits, pages, machine, timeline, tape } = this.debuggee;
+    const { recorded } = tape;
     const { now: moment, first, end, branch, recording } = timeline;
     const body: ChangedEventBody = {
       exits: exits.total,
@@ -280,6 +281,7 @@ export class Live {
       end,
       past: moment < end,
       branch,
+      ...(recorded === undefined ? {} : { recorded }),
     };
     this.emit('undervisor/changed', body);
   }

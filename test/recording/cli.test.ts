@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { frame, MessageReader } from '../../debug-adapter/protocol/framing';
 import { readChunks } from '../../emulator/timeline/recording/chunks';
 import { buildAssembly } from '../asm/build';
 import { buildKernel32 } from '../machine/kernels';
@@ -162,6 +163,38 @@ describe('recordings on the command line', function () {
     }
   });
 
+  it('loses nothing of what was told to be written when the debug adapter is killed', async () => {
+    const program = await buildKernel32('listener');
+    const file = at('adapter.uvrec');
+    const child = spawn(process.execPath, [CLI, 'dap'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const told: number[] = [];
+    const reader = new MessageReader({
+      message: (message) => {
+        const { event, body } = message as { event?: string; body?: { recorded?: number } };
+        if (event === 'undervisor/changed' && (body?.recorded ?? 0) > 0) told.push(body?.recorded ?? 0);
+        if (new Set(told).size >= 3) child.kill('SIGKILL');
+      },
+      malformed: (reason) => assert.fail(reason),
+    });
+    child.stdout.on('data', (piece: Uint8Array) => reader.push(piece));
+    const requests = [
+      ['initialize', {}],
+      ['launch', { program, record: file }],
+      ['configurationDone', {}],
+    ] as const;
+    requests.forEach(([command, args], index) =>
+      child.stdin.write(frame({ seq: index + 1, type: 'request', command, arguments: args })),
+    );
+    await new Promise((resolve) => child.on('close', resolve));
+    assert.equal(child.signalCode, 'SIGKILL');
+    const info = JSON.parse((await run('info', file, '--json')).out) as Row;
+    assert.equal(info.complete, false);
+    assert.ok(Number(info.end) >= Math.max(...told), `${String(info.end)} of ${told.join(', ')}`);
+    const verified = await run('replay', file, '--verify', '--json');
+    assert.equal(verified.code, 0, verified.err);
+    assert.equal(last(verified.out).moment, info.end);
+  });
+
   it('is closed as it should be on Ctrl+C', async () => {
     const program = await buildKernel32('listener');
     const child = spawn(process.execPath, [CLI, 'run', program, '--record', at('int.uvrec'), '--json'], {
@@ -207,6 +240,7 @@ describe('recordings on the command line', function () {
       [['export'], /export: no program given/],
       [['export', at('disk.uvrec'), '--format', 'pprof'], /unknown format "pprof": perfetto, jsonl/],
       [['export', at('disk.uvrec'), '--memory', '5'], /"--memory" has no meaning for a recording/],
+      [['export', program, '--json'], /"--json" has no meaning here/],
       [['export', at('disk.uvrec'), '--from', '9', '--to', '3'], /the range begins at moment 9 and ends before/],
       [['export', at('disk.uvrec'), '--out', folder], /cannot write/],
       [['run', at('disk.uvrec')], /is a recording: use "undervisor replay"/],

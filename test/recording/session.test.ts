@@ -9,6 +9,7 @@ import { openRecording } from '../../emulator/timeline/recording/recording';
 import { Client } from '../golden/client';
 import { buildKernel32 } from '../machine/kernels';
 import { follow, patterned } from './bench';
+import { changedSeed } from './forge';
 import { readTrace } from './trace';
 
 const SAMPLE = path.resolve('samples/cloudvisor');
@@ -161,6 +162,23 @@ describe('a debugging session and recordings', function () {
     }
     assert.ok((stacks[0] as unknown[]).length > 1);
     assert.deepEqual(stacks[1], stacks[0]);
+    // It is the run of a machine without a debugger, and without a translator, too.
+    const recording = await recordingOf(at('sample.uvrec'));
+    const configuration = { ...recording.machine.configuration, translator: false };
+    const { playback } = follow({ ...recording, machine: { ...recording.machine, configuration } });
+    assert.equal(playback.divergence, undefined);
+    assert.ok(playback.agreement.hashes >= 1);
+  });
+
+  it('stops where the run is not the recorded one, and says where it was last', async () => {
+    writeFileSync(at('forged.uvrec'), changedSeed(readFileSync(at('two.uvrec')), 99));
+    const client = session();
+    await started(client, { recording: at('forged.uvrec'), stopOnEntry: true });
+    await client.request('continue', { threadId: 1 });
+    const stopped = await stop(client);
+    assert.equal(stopped.description, 'The run diverges from the recording');
+    assert.match(outputs(client), /not as it was recorded: at moment \d+, .* Up to moment \d+ it was/);
+    await runAWhile(client);
   });
 
   it('is exported while it goes on', async () => {
