@@ -4,6 +4,7 @@ import { registerConfiguration } from './configuration/provider';
 import { ActiveSession, debugType } from './session/active-session';
 import { registerContinueCommands } from './session/commands';
 import { registerExportCommand } from './session/export';
+import { registerQuestionCommands } from './session/questions';
 import { showStatus } from './session/status';
 import { registerTimeCommands } from './session/time-commands';
 import { showMoment } from './session/time-status';
@@ -30,6 +31,7 @@ export function activate(context: vscode.ExtensionContext): Exports {
     registerConfiguration(),
     registerContinueCommands(active),
     registerExportCommand(active),
+    registerQuestionCommands(active),
     registerCopyCommand(),
     registerOpenCommand(),
     showStatus(active),

@@ -8,6 +8,8 @@ export interface Requests {
   'undervisor/translate': [adapter.TranslateArguments, adapter.TranslateResponse];
   'undervisor/layers': [Record<string, never>, adapter.LayersResponse];
   'undervisor/export': [adapter.ExportArguments, adapter.ExportResponse];
+  'undervisor/lastWrite': [adapter.LastWriteArguments, adapter.QuestionAnswer];
+  'undervisor/lastTrue': [adapter.LastTrueArguments, adapter.QuestionAnswer];
   'undervisor/continueToExit': [adapter.ContinueToArguments, unknown];
   'undervisor/continueToEntry': [adapter.ContinueToArguments, unknown];
   'undervisor/backToExit': [adapter.ContinueToArguments, unknown];

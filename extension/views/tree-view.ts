@@ -54,7 +54,7 @@ export class ModelTree implements vscode.TreeDataProvider<TreeNode>, vscode.Disp
     const { None, Collapsed, Expanded } = vscode.TreeItemCollapsibleState;
     const item = new vscode.TreeItem(node.label, !node.children ? None : node.expanded ? Expanded : Collapsed);
     item.id = node.id;
-    item.contextValue = node.goTo ? 'moment' : 'row';
+    item.contextValue = node.who ? 'entry' : node.goTo ? 'moment' : 'row';
     if (node.description !== undefined) item.description = node.description;
     if (node.tooltip !== undefined) item.tooltip = node.tooltip;
     if (node.source)

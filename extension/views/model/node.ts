@@ -13,6 +13,8 @@ export interface TreeNode {
   readonly source?: { readonly path: string; readonly line: number };
   /** What the machine can go to, to be where the row is about */
   readonly goTo?: { readonly event: number } | { readonly moment: number };
+  /** Memory that the row shows, whose last write can be asked for: a memory reference and bytes */
+  readonly who?: { readonly address: string; readonly bytes: number };
   /** Open when first shown */
   readonly expanded?: boolean;
   readonly children?: () => readonly TreeNode[] | Promise<readonly TreeNode[]>;

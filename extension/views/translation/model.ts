@@ -52,6 +52,8 @@ function stepNode(index: string, step: TranslateStep, located: readonly Translat
     description: `${step.output}  ${step.flags.join(' ')}`,
     tooltip: `${step.name} at ${step.entryAddress}: ${step.entry}\n${step.input} leads to ${step.output}\n${step.flags.join(', ')}`,
     icon: step.table === 'ept' ? 'layers' : 'table',
+    // A guest's table lies at guest-physical addresses, also where these are the host's.
+    who: { address: `${step.table === 'paging' ? 'guest' : 'host'}-physical:${step.entryAddress}`, bytes: 8 },
     children: () => [
       detail(id, 'Entry', `${step.entry} at ${step.entryAddress}`),
       detail(id, 'Input', step.input),
