@@ -7,6 +7,7 @@ import { ApicAccess, type ApicVirtualization } from './processor';
 import { APIC_PAGE, DEVICE, FAULT, FaultKind, Privilege, StaleUse, type Translation } from './translation';
 
 const PAGE = 0xfffn;
+const crossesPage = (address: bigint, size: number): boolean => Number(BigInt.asUintN(12, address)) + size > 4096;
 /** What a read-modify-write is */
 const EITHER = Watched.WRITE | Watched.READ;
 
@@ -33,8 +34,7 @@ export class SlowPath implements EngineHost {
   slowLoad(linear: bigint, size: number, forWrite: boolean): bigint {
     const { translation } = this;
     const address = BigInt.asUintN(64, linear);
-    const last = this.lastByte(address, size);
-    if ((address ^ last) > PAGE) return this.splitLoad(address, last, size, forWrite);
+    if (crossesPage(address, size)) return this.splitLoad(address, this.lastByte(address, size), size, forWrite);
     const at = this.locate(address, forWrite ? Access.Write : Access.Read);
     if (at !== FAULT && this.unaligned(address, size)) return 0n;
     if (at >= 0) {
@@ -55,9 +55,8 @@ export class SlowPath implements EngineHost {
   slowStore(linear: bigint, size: number, value: bigint): void {
     const { translation } = this;
     const address = BigInt.asUintN(64, linear);
-    const last = this.lastByte(address, size);
-    if ((address ^ last) > PAGE) {
-      this.splitStore(address, last, size, BigInt.asUintN(64, value));
+    if (crossesPage(address, size)) {
+      this.splitStore(address, this.lastByte(address, size), size, BigInt.asUintN(64, value));
       return;
     }
     const at = this.locate(address, Access.Write);
@@ -74,7 +73,7 @@ export class SlowPath implements EngineHost {
   refill(linear: bigint, size: number, access: Access): boolean {
     const address = BigInt.asUintN(64, linear);
     if (this.translation.alignmentChecked && access !== Access.Execute) return false;
-    if ((address ^ this.lastByte(address, size)) > PAGE) return false;
+    if (crossesPage(address, size)) return false;
     const at = this.translation.translate(address, access, Privilege.Current, StaleUse.Never);
     if (at < 0) return false;
     // Such a page gets no write tag: only the interpreter's slow path may store there.

@@ -82,6 +82,7 @@ export const APIC_PAGE = -3;
 
 const ACCESS_PERMISSION = [Permission.READ, Permission.WRITE, Permission.EXECUTE] as const;
 const PE = Number(Cr0.PE);
+const LMA = Number(Efer.LMA);
 const AM = Number(Cr0.AM);
 const VM = Number(Rflags.VM);
 const AC = Number(Rflags.AC);
@@ -202,8 +203,10 @@ export class Translation {
           if (verdict !== Verdict.Current) return this.useStale(linear, at, verdict, stale);
         }
         this.secrecy?.touching(page, this.tlb.guestPageOf(bank, low));
-        if (!this.watched(bank))
-          this.tlb.retag(bank, low, high, !this.storesSlowly(page, access), !this.readsSlowly(page));
+        const slow = this.storesSlowly(page, access);
+        // A store that is to be seen comes here each time, and there is nothing to give it.
+        if (!this.watched(bank) && !(slow && access === Access.Write))
+          this.tlb.retag(bank, low, high, !slow, !this.readsSlowly(page));
         return at;
       }
     }
@@ -431,6 +434,6 @@ export class Translation {
   }
 
   get longMode(): boolean {
-    return (this.state.efer & Efer.LMA) !== 0n;
+    return (this.state.get32(State.EFER) & LMA) !== 0;
   }
 }

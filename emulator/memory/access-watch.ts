@@ -26,6 +26,7 @@ export interface WrittenField {
 }
 
 const PAGE = 4096;
+const NOTHING = new Uint8Array();
 
 /**
  * Exact watch of bytes of RAM, as many as wanted. Pages with watched bytes get no tags in the software TLB (and no direct
@@ -48,6 +49,9 @@ export class AccessWatch implements WriteWatcher {
   /** By page: bits of `Watched` */
   private readonly pages: Uint8Array;
   private readonly bytes = new Map<number, Uint8Array>();
+  /** The page that was asked for last, mostly one that is written again and again beside the watched bytes */
+  private latestPage = -1;
+  private latestBytes: Uint8Array = NOTHING;
   private readonly ranges = new Map<number, Set<WatchedBytes>>();
   private count = 0;
 
@@ -85,6 +89,7 @@ export class AccessWatch implements WriteWatcher {
 
   private update(page: number): void {
     const ranges = this.ranges.get(page);
+    this.latestPage = -1;
     if (page >= this.pages.length) return;
     if (!ranges || ranges.size === 0) {
       this.ranges.delete(page);
@@ -124,10 +129,14 @@ export class AccessWatch implements WriteWatcher {
   private touches(wasmAddress: number, length: number, access: number): boolean {
     const page = (wasmAddress - RAM_BASE) >>> 12;
     if (((this.pages[page] ?? 0) & access) === 0) return false;
-    const bytes = this.bytes.get(page);
-    if (!bytes) return false;
-    const offset = wasmAddress % PAGE;
-    for (let i = offset; i < offset + length && i < PAGE; i++) if (((bytes[i] ?? 0) & access) !== 0) return true;
+    if (page !== this.latestPage) {
+      this.latestPage = page;
+      this.latestBytes = this.bytes.get(page) ?? NOTHING;
+    }
+    const { latestBytes } = this;
+    const offset = wasmAddress & (PAGE - 1);
+    const end = Math.min(offset + length, PAGE);
+    for (let i = offset; i < end; i++) if (((latestBytes[i] ?? 0) & access) !== 0) return true;
     return false;
   }
 

@@ -25,9 +25,14 @@ export type MayStore = (ramPage: number, stores: boolean) => boolean;
 
 /** One call that tells all, or undefined: nothing is allocated when it is called. */
 export function tellAll(watchers: readonly WriteWatcher[]): Writing | undefined {
-  const [only] = watchers;
+  const [only, second] = watchers;
   if (!only) return undefined;
-  if (watchers.length === 1) return (wasmAddress, length, marks = false) => only.writing(wasmAddress, length, marks);
+  if (!second) return (wasmAddress, length, marks = false) => only.writing(wasmAddress, length, marks);
+  if (watchers.length === 2)
+    return (wasmAddress, length, marks = false) => {
+      only.writing(wasmAddress, length, marks);
+      second.writing(wasmAddress, length, marks);
+    };
   return (wasmAddress, length, marks = false) => {
     for (const watcher of watchers) watcher.writing(wasmAddress, length, marks);
   };

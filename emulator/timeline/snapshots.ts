@@ -107,7 +107,7 @@ export class Snapshots {
 }
 
 /** What a state takes, roughly */
-function bytesOf({ vcpus, board, tables }: MachineState): number {
+function bytesOf({ vcpus, board, tables, secrecy }: MachineState): number {
   let sum = 1000 + board.bytes.length;
   for (const { bytes } of board.shared) sum += bytes;
   for (const { block, tlb, tracker } of vcpus) {
@@ -115,5 +115,13 @@ function bytesOf({ vcpus, board, tables }: MachineState): number {
     for (const { kept } of tracker.contexts) sum += kept.length;
   }
   if (tables) sum += tables.pages.length * 8 + tables.changes.size * 200;
-  return sum;
+  return sum + sizeOf(secrecy);
+}
+
+/** What plain data takes, roughly */
+function sizeOf(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 8;
+  if (ArrayBuffer.isView(value)) return 100 + value.byteLength;
+  const parts = value instanceof Map ? [...value.values()] : value instanceof Set ? [...value] : Object.values(value);
+  return parts.reduce<number>((sum, part) => sum + 16 + sizeOf(part), 32);
 }

@@ -1,5 +1,6 @@
 // Time travel: what recording costs, how long steps back and questions take at the end of a history of a billion instructions,
 // what it takes of memory; beside QEMU's record and replay on the same ELF. And how long the debugger takes to its first stop.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -43,10 +44,7 @@ async function load() {
     'debug-adapter/edge/environment.ts',
     'test/golden/client.ts',
   ];
-  const contents = modules
-    .filter((file) => existsSync(path.join(root, file)))
-    .map((file) => `export * from './${file}';`)
-    .join('\n');
+  const contents = modules.map((file) => `export * from './${file}';`).join('\n');
   const stdin = { contents, resolveDir: root, loader: 'ts' };
   await build({ stdin, outfile, bundle: true, platform: 'node', format: 'cjs', logLevel: 'warning' });
   return import(pathToFileURL(outfile));
@@ -67,6 +65,13 @@ function stack() {
     if (!existsSync(built(name))) throw new Error(`${built(name)} was not built: npm run samples`);
   const modules = ['guest', 'monitor'].map((name) => ({ ...image(built(name)), commandLine: name }));
   return { memory: 64, kernel: image(built('vmm')), modules, commandLine: '', translator: true };
+}
+
+function addressOf(elf, symbol) {
+  const { stdout } = spawnSync('nm', [elf], { encoding: 'utf8' });
+  const found = new RegExp(`^([0-9a-f]+) \\w ${symbol}$`, 'm').exec(stdout ?? '');
+  if (!found) throw new Error(`${elf}: no symbol "${symbol}"`);
+  return BigInt(`0x${found[1]}`);
 }
 
 /** Processor time of all threads, in milliseconds: what else the computer does counts less than by the clock. */
@@ -146,17 +151,28 @@ class TimeTravel {
     return { rows, atEnd };
   }
 
-  /** Where `main` returns to: written once, at the beginning, in a page of the stack that is written all the time */
-  queryRow({ machine, timeline }) {
-    const { finish, lastWrite } = this.platform;
+  /**
+   * Both were written at the beginning, and not again: a word of an array, whose page one kernel writes now and then; and the
+   * place where `main` returns to, in a page of the stack that is written all the time.
+   */
+  queryRows({ machine, timeline }, elf) {
     const { registers } = machine.vcpus[0];
-    const { hostPhysical } = machine.walk(machine.running(0).space, registers.read('rbp') + 8n);
+    return [
+      this.queryRow(machine, timeline, 'a word of an array', addressOf(elf, 'from') + 40n),
+      this.queryRow(machine, timeline, 'a word of the stack', registers.read('rbp') + 8n),
+    ];
+  }
+
+  queryRow(machine, timeline, name, linear) {
+    const { finish, lastWrite } = this.platform;
+    const { hostPhysical } = machine.walk(machine.running(0).space, linear);
+    this.log(`who wrote last: ${name}`);
     const began = performance.now();
     const found = finish(lastWrite(timeline, [{ address: Number(hostPhysical), length: 8 }]));
     const time = performance.now() - began;
-    if (!found) throw new Error('nobody wrote the return address of main');
+    if (!found) throw new Error(`nobody wrote ${name}`);
     finish(timeline.seek(timeline.end));
-    return below('who wrote last, over the whole history', time, 'ms', BARS.query);
+    return below(`who wrote last: ${name}`, time, 'ms', BARS.query);
   }
 
   memoryRow({ timeline }, limit) {
@@ -237,8 +253,7 @@ export async function timeTravelRows(elf, log) {
   const history = travel.run(hot, { recording: true, memoryLimit: LIMIT });
   rows.push(travel.memoryRow(history, LIMIT));
   rows.push(...travel.stepRows(history, 'guest').rows);
-  log('a query');
-  if (travel.platform.lastWrite) rows.push(travel.queryRow(history));
+  rows.push(...travel.queryRows(history, elf));
   rows.push(travel.memoryRow(travel.run(hot, { recording: true, memoryLimit: SMALL_LIMIT }), SMALL_LIMIT));
   rows.push(...(await travel.sessionRows()));
   rows.push(...(await travel.qemuRows(elf)));
