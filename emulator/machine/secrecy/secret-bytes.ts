@@ -14,6 +14,8 @@ export interface SecretPage {
   origins: Int32Array | undefined;
   /** Bytes with a secret bit */
   count: number;
+  /** A snapshot has it too: to be copied before it changes */
+  kept: boolean;
 }
 
 /** What is known of some bytes. One object, overwritten by each question. */
@@ -167,6 +169,7 @@ export class SecretBytes {
       labels: undefined,
       origins: undefined,
       count: PAGE,
+      kept: false,
     });
     if (!known || known.whole !== 0) this.changed(ramPage);
   }
@@ -175,7 +178,7 @@ export class SecretBytes {
   private parts(at: number): SecretPage {
     const number = at >>> PAGE_SHIFT;
     let page = this.pages.get(number);
-    if (page?.bits) return page;
+    if (page?.bits) return page.kept ? this.copied(number, page) : page;
     const { whole = 0, origin = 0 } = page ?? {};
     page = {
       whole: 0,
@@ -184,27 +187,26 @@ export class SecretBytes {
       labels: new Uint8Array(PAGE).fill(whole),
       origins: new Int32Array(PAGE).fill(origin),
       count: whole ? PAGE : 0,
+      kept: false,
     };
     this.pages.set(number, page);
     this.changed(pageOf(at));
     return page;
   }
 
-  save(): ReadonlyMap<number, SecretPage> {
-    const copy = new Map<number, SecretPage>();
-    for (const [number, page] of this.pages) copy.set(number, copyOf(page));
+  private copied(number: number, { bits, labels, origins, ...page }: SecretPage): SecretPage {
+    const copy = { ...page, bits: bits?.slice(), labels: labels?.slice(), origins: origins?.slice(), kept: false };
+    this.pages.set(number, copy);
     return copy;
   }
 
+  /** Costs a reference a page; what changes later is copied then. */
+  save(): ReadonlyMap<number, SecretPage> {
+    for (const page of this.pages.values()) page.kept = true;
+    return new Map(this.pages);
+  }
+
   restore(saved: ReadonlyMap<number, SecretPage>): void {
-    this.pages = new Map();
-    for (const [number, page] of saved) this.pages.set(number, copyOf(page));
+    this.pages = new Map(saved);
   }
 }
-
-const copyOf = (page: SecretPage): SecretPage => ({
-  ...page,
-  bits: page.bits?.slice(),
-  labels: page.labels?.slice(),
-  origins: page.origins?.slice(),
-});

@@ -4,19 +4,19 @@ import type { Severity } from './isolation/policy';
 import { IsolationSanitizer, type ResolvedPolicy } from './isolation/sanitizer';
 import { SecrecyWatch } from './secrecy/secrecy-watch';
 
-export interface IsolationWatchHooks {
+export interface PolicyWatchHooks {
   report(finding: Finding, severity: Exclude<Severity, 'off'>): void;
   /** The layer that a context runs, for policies that tell the VMM by it */
   layerOf?(context: Context): string;
 }
 
 /** All that an isolation policy asks for: the sanitizer of tables, and with `secrecy` who follows the secrets. */
-export class IsolationWatch {
+export class PolicyWatch {
   readonly sanitizer: IsolationSanitizer;
   readonly secrecy: SecrecyWatch | undefined;
 
   /** To be made before the machine has run. */
-  constructor(machine: Machine, resolved: ResolvedPolicy, hooks: IsolationWatchHooks) {
+  constructor(machine: Machine, resolved: ResolvedPolicy, hooks: PolicyWatchHooks) {
     const layerOf = (context: Context) => hooks.layerOf?.(context) ?? '';
     const report = (finding: Finding, severity: Exclude<Severity, 'off'>) => hooks.report(finding, severity);
     // First: what it knows of tables explains how somebody reaches a secret.
