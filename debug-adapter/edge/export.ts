@@ -63,9 +63,8 @@ export async function exportTo({ format, out, from, to, source }: ExportToOption
       format,
       write: (text) => sink.write(text),
       maxInstructions,
-      ...(end === undefined ? {} : { end }),
       ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
+      ...(end === undefined ? (to === undefined ? {} : { to }) : { end, to: Math.min(to ?? end, end) }),
     });
     for (let next = task.next(); ; next = task.next()) {
       await sink.drain();

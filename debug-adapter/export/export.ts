@@ -66,8 +66,8 @@ export function* exportRun(debuggee: Debuggee, options: ExportOptions): Task<Exp
       const before = machine.instructions;
       const result = debuggee.advance(Math.min(SLICE, maxInstructions - machine.instructions));
       if (result.why === 'ended') outcome = result.outcome;
-      // The recording is at its end, or the run is not the one that was recorded.
-      else if (result.why === 'requested') return;
+      // The run is not the one that was recorded. At the end of its input it goes on to `bound`.
+      else if (tape.divergence) return;
       asleep = machine.instructions === before ? asleep + 1 : 0;
       yield fraction();
     }
@@ -79,6 +79,8 @@ export function* exportRun(debuggee: Debuggee, options: ExportOptions): Task<Exp
     begin();
   }
   yield* runTo(to);
+  const now = machine.run(0);
+  if (now.why === 'ended') outcome = now.outcome;
   debuggee.flushSerial();
   if (outcome && 'vcpu' in outcome) debuggee.focus = outcome.vcpu;
   const vcpu = outcome && 'vcpu' in outcome ? outcome.vcpu : machine.runningVcpu;

@@ -16,7 +16,8 @@ export function exportRows(debuggee: Debuggee, write: (row: ExportRow) => void):
   const { machine, layers } = debuggee;
   const stamped = (row: ToldRow | MoreRow, vcpu = vcpuOf(row, machine.runningVcpu)): ExportRow => ({
     ...row,
-    moment: machine.moment,
+    // A VM exit is told before it is complete, with the moment behind it.
+    moment: 'moment' in row ? row.moment : machine.moment,
     time: machine.vcpus[vcpu]?.clock ?? 0,
     vcpu,
   });

@@ -72,9 +72,13 @@ export class Tape {
     machine.onInput((input) => this.inputGiven(input));
   }
 
-  /** All input that was given since power-on, on this branch */
+  /** All input that was given since power-on, on this branch, and how the machine stands now */
   get journal(): readonly Step[] {
-    return this.inputs.slice();
+    const { machine, timeline, inputs } = this;
+    const given = timeline?.recording ? timeline.given : inputs.length;
+    const { moment, instructions } = machine;
+    const here: Step = { kind: 'checkpoint', moment, instructions, digest: machine.digest(), stateHash: undefined };
+    return [...inputs.slice(0, given), here, ...inputs.slice(given)];
   }
 
   /** How far this branch was executed */

@@ -202,6 +202,35 @@ describe('a debugging session and recordings', function () {
     await assert.rejects(client.request('undervisor/export', { path: folder }), /cannot write/);
   });
 
+  it('is exported to its end, with what was given to it, also where a disk was written through', async () => {
+    const client = session();
+    const launch = await listening();
+    const disks = [{ file: at('disk.img'), write: 'through' }];
+    await started(client, { ...launch, disks, record: at('through.uvrec') });
+    await runAWhile(client);
+    await write(client, 'w'.charCodeAt(0));
+    const read = Buffer.from(patterned(64));
+    while (readFileSync(at('disk.img')).equals(read)) await runAWhile(client);
+    await write(client, 0);
+    await runAWhile(client);
+    const before = readFileSync(at('disk.img'));
+    // Also from a place in the past
+    await client.request('stepBack', { threadId: 1, granularity: 'instruction' });
+    await stop(client);
+    const file = at('through.jsonl');
+    const { end } = await client.request<{ end: number }>('undervisor/export', { path: file, format: 'jsonl' });
+    const { body } = (await client.event('undervisor/exported')) as unknown as { body: Record<string, unknown> };
+    assert.deepEqual([body.error, body.to], [undefined, end]);
+    assert.deepEqual(readFileSync(at('disk.img')), before, 'the export writes to no disk');
+    await client.request('disconnect');
+    const recording = await recordingOf(at('through.uvrec'));
+    const { machine } = follow(recording);
+    const last = JSON.parse(readFileSync(file, 'utf8').trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>;
+    assert.equal(last.kind, 'end');
+    assert.equal(last.moment, recording.end);
+    assert.equal(last.stateHash, machine.stateHash());
+  });
+
   it('survives a recording that cannot be opened, and says why', async () => {
     const client = session();
     await client.request('initialize', { adapterID: 'undervisor' });
