@@ -37,13 +37,13 @@ export class TimeSession {
     return this.stopped();
   }
 
-  /** A step that may never end: false when it had to be ended by a pause. */
+  /** A step that may never end: false when a pause had to end it, or the machine did. */
   async step(command: string, more: object, threadId: number): Promise<boolean> {
     await this.client.request(command, { threadId, ...more });
     const timer = setTimeout(() => void this.client.response('pause', { threadId }), 2000);
     const { reason } = await this.stopped();
     clearTimeout(timer);
-    return reason !== 'pause';
+    return reason === 'step';
   }
 
   async goTo(where: GoToArguments): Promise<Stopped> {
