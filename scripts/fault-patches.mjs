@@ -1,7 +1,8 @@
 // Seeded faults: <sample>/faults/NN-name.patch, each a header of "Key: value" lines and a unified diff of the sample.
 //   What:    what is left out
 //   Breaks:  which guarantee that breaks
-//   Expect:  the finding: rule, or several that are as good, "at" functions, of which one is where it comes from
+//   Expect:  the first finding: its rule (or several, any of which is right), "at" what it names, all of it: functions whose
+//            instructions it is made of, and words of its title in quotes: guest-page at give and "of guest 1"
 //   Run:     program and modules, when it is not "vmm guest monitor"
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -40,13 +41,25 @@ export function parsePatch(text, file) {
   for (const key of ['What', 'Breaks', 'Expect']) {
     if (!header[key]) throw new PatchError(`${file}: the header has no "${key}:"`);
   }
-  const [rules, places] = header.Expect.split(' at ').map((part) => part.split(' '));
-  if (!places) throw new PatchError(`${file}: "Expect:" must be "rule at function"`);
+  const [, rules = '', places = ''] = /^(.+?) at (.+)$/.exec(header.Expect) ?? [];
+  if (!places.split(' and ').every((place) => /^(\w+|"[^"]+")$/.test(place))) {
+    throw new PatchError(`${file}: "Expect:" must be: rule or rule at function and "words"`);
+  }
   const [program, ...modules] = (header.Run ?? DEFAULT_RUN).split(' ');
   const files = parseDiff(lines.slice(at), file, at + 1);
   if (files.length === 0) throw new PatchError(`${file}: there is no diff in it`);
   const name = path.basename(file, '.patch');
-  return { name, file, what: header.What, breaks: header.Breaks, rules, places, program, modules, files };
+  return {
+    name,
+    file,
+    what: header.What,
+    breaks: header.Breaks,
+    rules: rules.split(' or '),
+    places: places.split(' and '),
+    program,
+    modules,
+    files,
+  };
 }
 
 function parseDiff(lines, file, first) {

@@ -69,7 +69,7 @@ describe('seeded faults: patches', () => {
     );
     assert.throws(() => patches.parsePatch(HEADER, '02-y.patch'), /02-y\.patch: there is no diff in it/);
     const place = HEADER.replace(' at a', '');
-    assert.throws(() => patches.parsePatch(place + DIFF, '02-y.patch'), /must be "rule at function"/);
+    assert.throws(() => patches.parsePatch(place + DIFF, '02-y.patch'), /"Expect:" must be: rule or rule at function/);
     assert.throws(() => patches.parsePatch(`${HEADER}${DIFF}x`, '02-y.patch'), /02-y\.patch:11: no line of a unified/);
   });
 });
