@@ -8,7 +8,7 @@ import { createMachine } from '../../emulator/machine/machine';
 import type { Finding, PathStep } from '../../emulator/watch/isolation/finding';
 import { parsePolicy } from '../../emulator/watch/isolation/policy';
 import { resolvePolicy } from '../../emulator/watch/isolation/resolve';
-import { IsolationWatch } from '../../emulator/watch/isolation-watch';
+import { PolicyWatch } from '../../emulator/watch/policy-watch';
 
 /** What the process is asked for, as the JSON text of its argument */
 export interface SanitizedRun {
@@ -78,7 +78,7 @@ function runSanitized({
   const images = layers.map(({ layer, program: { elf } }) => ({ layer, elf }));
   const findings: Finding[] = [];
   let stopped = false;
-  const watch = new IsolationWatch(machine, resolvePolicy(policy, images), {
+  const watch = new PolicyWatch(machine, resolvePolicy(policy, images), {
     report: (finding, severity) => {
       if (!stopped) findings.push(finding);
       if (severity !== 'stop') return;
