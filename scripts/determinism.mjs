@@ -50,6 +50,7 @@ function print(results) {
     const hashes = results.map(({ hashes }) => `${hashes[index][1].slice(0, 16)}`);
     console.log(`${[String(moment), ...hashes].map((text) => text.padStart(18)).join('')}`);
   });
+  console.log(`recorded: went back and forth to ${first.visits.length} of these moments`);
   for (const { pass, instructions, length, seconds, translated } of results) {
     const how = `${((100 * translated) / instructions).toFixed(0)} % in translated code`;
     const speed = `${(instructions / seconds / 1e6).toFixed(1)} MIPS`;

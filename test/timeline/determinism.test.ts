@@ -13,6 +13,7 @@ describe('timeline: the stack under load', function () {
     assert.deepEqual(differences(results), []);
     assert.ok((results[1]?.translated ?? 0) > 0, 'nothing was translated');
     assert.equal(results[2]?.translated, 0);
+    assert.ok(results[0]!.visits.length > 0);
   });
 
   it('would be seen to differ', () => {

@@ -1,7 +1,6 @@
-import type { Machine } from '../../emulator/machine/api';
 import type { MachineInput } from '../../emulator/machine/input';
 import { createMachine } from '../../emulator/machine/machine';
-import type { Moment } from '../../emulator/timeline/api';
+import { finish, type Moment, type Timeline } from '../../emulator/timeline/api';
 import { createTimeline } from '../../emulator/timeline/timeline';
 import { underLoad } from './load';
 
@@ -28,12 +27,16 @@ export interface PassResult {
   readonly length: Moment;
   readonly seconds: number;
   readonly translated: number;
+  /** Of the recorded machine: hashes at moments that it went back to when it had come to its end */
+  readonly visits: readonly (readonly [Moment, string])[];
 }
 
 /** Events take part in the count of moments: some in ten thousand. */
 const MARGIN = 1.001;
 const SLICE = 20_000_000;
 const LONGEST_INPUT = 20;
+/** Points that the recorded machine goes back to at its end */
+const VISITS = 10;
 
 /** Numbers from 0 to below `most`, the same for the same seed */
 export function randomNumbers(seed: number): (most: number) => number {
@@ -77,7 +80,11 @@ function schedule({ seed, instructions, points, inputs }: Plan): Schedule {
 export function makePass(plan: Plan, pass: Pass, progress: (moment: Moment) => void = () => undefined): PassResult {
   const { length, points, inputs } = schedule(plan);
   const machine = createMachine(underLoad({ translator: pass !== 'interpreted', randomSeed: plan.seed }));
-  const run = pass === 'recorded' ? recorder(machine) : runner(machine);
+  const timeline = pass === 'recorded' ? createTimeline(machine, { recording: true }) : undefined;
+  const run = (until: Moment): void => {
+    const { why } = (timeline ?? machine).run(Infinity, false, undefined, until);
+    if (why !== 'limit') throw new Error(`the load ended (${why}) at moment ${machine.moment}`);
+  };
   const give =
     pass === 'recorded'
       ? (bytes: Uint8Array) => machine.serialInput(bytes)
@@ -96,27 +103,28 @@ export function makePass(plan: Plan, pass: Pass, progress: (moment: Moment) => v
   }
   const { instructions, statistics } = machine;
   const seconds = (Date.now() - began) / 1000;
-  return { pass, hashes, instructions, length, seconds, translated: statistics.translated };
+  const visits = timeline ? visit(timeline, points, randomNumbers(plan.seed + 1)) : [];
+  return { pass, hashes, instructions, length, seconds, translated: statistics.translated, visits };
 }
 
-function recorder(machine: Machine): (until: Moment) => void {
-  const timeline = createTimeline(machine, { recording: true });
-  return (until) => ended(timeline.run(Infinity, false, undefined, until).why, machine);
-}
-
-function runner(machine: Machine): (until: Moment) => void {
-  return (until) => ended(machine.run(Infinity, false, undefined, until).why, machine);
-}
-
-function ended(why: string, machine: Machine): void {
-  if (why !== 'limit') throw new Error(`the load ended (${why}) at moment ${machine.moment}`);
+/** Goes back and forth, in random order, with what is left of history by then. */
+function visit(timeline: Timeline, points: readonly Moment[], random: (most: number) => number): [Moment, string][] {
+  return Array.from({ length: VISITS }, () => {
+    const moment = points[random(points.length)] ?? 0;
+    finish(timeline.seek(moment));
+    return [moment, timeline.machine.stateHash()];
+  });
 }
 
 /** The moments at which passes differ, and in what */
 export function differences(results: readonly PassResult[]): string[] {
   const [first, ...others] = results;
   if (!first) return ['no pass was made'];
-  return others.flatMap(({ pass, hashes, instructions }) => {
+  const known = new Map(first.hashes);
+  const visited = first.visits
+    .filter(([moment, hash]) => known.get(moment) !== hash)
+    .map(([moment, hash]) => `${first.pass} went back to moment ${moment}: ${hash}, not ${known.get(moment)}`);
+  const repeated = others.flatMap(({ pass, hashes, instructions }) => {
     const found = hashes.flatMap(([moment, hash], index) => {
       const [expectedMoment, expected] = first.hashes[index] ?? [];
       if (moment === expectedMoment && hash === expected) return [];
@@ -126,4 +134,5 @@ export function differences(results: readonly PassResult[]): string[] {
     if (instructions !== first.instructions) found.push(`${pass} retired ${instructions}, not ${first.instructions}`);
     return found;
   });
+  return [...visited, ...repeated];
 }
