@@ -379,11 +379,11 @@ export class Cpu implements Processor {
       for (;;) {
         if (this.ended) return this.ended;
         memory.accessWatch?.settle?.();
-        if (this.stopping) return REQUESTED;
         const { retired } = this;
         const clock = retired + this.number(State.CLOCK_IDLE);
         // Before it may end: what is due now has happened in every state that somebody can see or change.
         this.advanceTime(clock);
+        if (this.stopping) return REQUESTED;
         const room = last - retired - this.number(State.EVENTS);
         const left = Math.min(end - retired, this.turnEnd - clock, room);
         if (left <= 0 || events > budget) return BUDGET;
