@@ -375,9 +375,11 @@ export class IsolationSanitizer {
     const { moved } = this;
     const changed = this.pages.takeChanged();
     for (const table of changed) refresh(this.pages, this.uses, table);
+    // First whose pages the changed entries were, while their tables are known.
+    for (const { view } of this.views.values()) view.takeChanges(moved);
+    for (const page of moved) this.settle(page);
     this.dropDead();
     if (this.resolved.policy.devices !== 'ignored') this.devices.refresh(new Set(changed.map(({ page }) => page)));
-    for (const { view } of this.views.values()) view.takeChanges(moved);
     for (const { view } of this.devices.domains.values()) view.takeChanges(moved);
     for (const page of this.devices.dropped) moved.add(page);
     this.devices.dropped.clear();
