@@ -6,6 +6,7 @@ import { checkedList } from '../session/router';
 import { formatSymbol } from '../stack/layers';
 import type { Done } from '../stepping/verb';
 import { operandOf } from '../watch/exit-operand';
+import { explainFinding, ISOLATION } from '../watch/explain-finding';
 import { explainStale, STALE_TRANSLATION } from '../watch/explain-stale';
 import { explainEntryFailure, explainExit, exitFilterId, type Explanation } from '../watch/explain';
 
@@ -23,6 +24,12 @@ export const exceptionFilters: readonly DebugProtocol.ExceptionBreakpointsFilter
     description: 'With "strictTranslation": a cached translation was used that the tables in memory contradict',
     default: true,
   },
+  {
+    filter: ISOLATION,
+    label: 'Isolation broken',
+    description: 'With a policy ("isolation"): one side reaches what is the other\'s, by the facts of the platform',
+    default: true,
+  },
   { filter: ANY_EXIT, label: 'Any VM exit', description: 'Every VM exit of every layer', default: false },
   ...(Object.keys(EXIT_REASONS) as ExitReasonSymbol[]).map((symbol) => ({
     filter: `exit:${symbol}`,
@@ -34,7 +41,7 @@ export const exceptionFilters: readonly DebugProtocol.ExceptionBreakpointsFilter
 
 /** setExceptionBreakpoints, and the taps that they need. */
 export class ExceptionFilters {
-  private enabled: ReadonlySet<string> = new Set([ENTRY_FAILED, TRIPLE_FAULT, STALE_TRANSLATION]);
+  private enabled: ReadonlySet<string> = new Set([ENTRY_FAILED, TRIPLE_FAULT, STALE_TRANSLATION, ISOLATION]);
   /** A filter that holds until its first stop */
   private once: string | undefined;
   /** What the last stop for a filter was about; undefined when it was something else */
@@ -68,6 +75,10 @@ export class ExceptionFilters {
   }
 
   taps(stop: (done: Done) => void): Taps {
+    this.debuggee.isolation?.onFinding((finding, severity) => {
+      if (severity !== 'stop' || !this.wants(ISOLATION)) return;
+      this.report(explainFinding(finding, this.debuggee), stop);
+    });
     return {
       vmExit: (record) => {
         if (!this.wants(ANY_EXIT) && !this.wants(exitFilterId(record.reason))) return;

@@ -25,6 +25,7 @@ const USAGE = `Usage: undervisor <command>
                              a disk, IDE unless said otherwise; several times for several. What the program writes stays
                              in memory; with "write" it goes to FILE
       --iommu                a VT-d unit in front of all DMA and interrupt messages
+      --isolation FILE       check isolation by this policy; a finding that stops ends the run with code 99
       --strict-translation   tell of every place that uses a stale translation: a forgotten INVLPG, INVVPID, INVEPT
       --tpm tis|crb          a TPM 2.0 with this interface
       --start-time TIME      what the real-time clock shows first; default 2026-01-01T00:00:00Z

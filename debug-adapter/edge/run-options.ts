@@ -47,6 +47,9 @@ const ATTRIBUTES: Readonly<Record<string, (launch: Launch, value: string) => voi
   '--raw-entry': (launch, value) => {
     launch.raw = { ...launch.raw, entry: value };
   },
+  '--isolation': (launch, value) => {
+    launch.isolation = resolve(value);
+  },
   '--disk': (launch, value) => {
     (launch.disks ??= []).push(diskOf(value));
   },

@@ -101,6 +101,10 @@ const historyMemory = (value: unknown) =>
   typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= HISTORY_MOST
     ? undefined
     : `must be a whole number of MiB from 1 to ${HISTORY_MOST}`;
+const policy = (value: unknown) =>
+  (typeof value === 'string' && value !== '') || (typeof value === 'object' && value !== null && !Array.isArray(value))
+    ? undefined
+    : 'must be the path of a policy file, or the policy itself as an object';
 const rawBits = (value: unknown) => (value === 16 || value === 32 ? undefined : 'must be 16 (real mode) or 32');
 
 export const attributes: readonly Attribute[] = [
@@ -145,6 +149,7 @@ export const attributes: readonly Attribute[] = [
   { name: 'randomSeed', check: seed, described: true },
   { name: 'iommu', check: flag, described: true },
   { name: 'strictTranslation', check: flag, described: true },
+  { name: 'isolation', check: policy, described: true },
   { name: 'stopOnEntry', check: entryStop, described: false },
   { name: 'translator', check: flag, described: true },
   { name: 'build', check: text, described: true },

@@ -6,6 +6,8 @@ import { createTimeline } from '../../emulator/timeline/timeline';
 import { Arrivals } from './arrivals';
 import type { Image } from '../stack/image';
 import { formatSymbol, Layers, linearRip } from '../stack/layers';
+import type { ResolvedPolicy } from '../../emulator/watch/isolation/sanitizer';
+import { IsolationWatch, type FindingListener } from '../watch/isolation';
 import { ExitLog, type LoggedExit } from '../watch/exit-log';
 import { operandOf } from '../watch/exit-operand';
 import { PageLog, type PageEvent } from '../watch/page-log';
@@ -27,6 +29,7 @@ export interface Watcher {
   stale?(use: StaleTranslation): void;
   /** A recording is at its end, or is left; `advance` comes back as if a stop were requested */
   tape?(stop: TapeStop): void;
+  finding?: FindingListener;
 }
 
 /** Who an exit was of: a name, and the image that gives its addresses symbols */
@@ -55,6 +58,8 @@ export class Debuggee {
   readonly probes: ProbeSites;
   readonly tape: Tape;
   watcher: Watcher = {};
+  /** With a policy: what checks isolation below everything that runs */
+  isolation: IsolationWatch | undefined;
   /** The vCPU that the last stop was about: what is meant where a request names no frame */
   focus = 0;
   private readonly logged: LoggedLayer[] = [];
@@ -89,6 +94,12 @@ export class Debuggee {
     machine.onDebugConsole((byte, vcpu) => this.isNew && this.console.add(byte, nameOf(vcpu)));
     timeline.onBranch((at) => this.branch(at));
     this.setStops(new Set());
+  }
+
+  /** From now on isolation is checked by this policy; before the first instruction. */
+  checkIsolation(policy: ResolvedPolicy): void {
+    this.isolation = new IsolationWatch(this, policy);
+    this.isolation.onFinding((finding, severity) => this.watcher.finding?.(finding, severity));
   }
 
   /** The context whose instruction comes next on a vCPU */
@@ -184,7 +195,9 @@ export class Debuggee {
       if (left <= 0) return LIMIT;
       const held = this.tape.until;
       const bound = held === undefined ? until : Math.min(held, until ?? Infinity);
-      const result = timeline.run(left, this.arrivals.isHandled(machine.runningVcpu), vcpu, bound);
+      const piece = this.isolation ? Math.min(left, this.isolation.left) : left;
+      const result = timeline.run(piece, this.arrivals.isHandled(machine.runningVcpu), vcpu, bound);
+      this.isolation?.ran(result);
       const stop = this.tape.ran(result.why === 'ended');
       if (stop && result.why !== 'ended') {
         // Where the recording ends the machine may have ended as well: that is what there is to be told.
@@ -195,6 +208,7 @@ export class Debuggee {
       }
       // Held back for the recording alone it goes on at once.
       if (result.why === 'limit' && held === machine.moment && held !== until && this.tape.until !== held) continue;
+      if (result.why === 'limit' && piece < left && (bound === undefined || machine.moment < bound)) continue;
       if (result.why !== 'breakpoint') return result;
       // It stood there already when its turn ended.
       if (this.arrivals.isHandled(result.vcpu) || this.arrivals.isResumption(result.vcpu, result.linear)) continue;

@@ -81,6 +81,7 @@ function relativeTo<T extends Partial<LaunchArguments>>(folder: string, launch: 
     ...(launch.modules === undefined ? {} : { modules: place(launch.modules) }),
     ...(launch.symbols === undefined ? {} : { symbols: place(launch.symbols) }),
     ...(launch.disks === undefined ? {} : { disks: place(launch.disks) }),
+    ...(typeof launch.isolation === 'string' ? { isolation: joinPath(folder, launch.isolation) } : {}),
   };
 }
 

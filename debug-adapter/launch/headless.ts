@@ -4,6 +4,8 @@ import { hex } from '../memory/reference';
 import { without } from '../protocol/without';
 import type { ExitRow, PageRow } from '../protocol/requests';
 import { formatSymbol } from '../stack/layers';
+import type { Finding } from '../../emulator/watch/isolation/finding';
+import { findingStep, stepText, type FindingStep } from '../watch/explain-finding';
 import { explainEntryFailure } from '../watch/explain';
 import { entryInWords } from '../watch/explain-stale';
 import { exitRow } from '../watch/exit-rows';
@@ -21,6 +23,7 @@ export type HeadlessRow =
   | { kind: 'boot'; protocol: string; reason: string }
   | StaleRow
   | { kind: 'recorded'; moment: number }
+  | IsolationRow
   | EndRow;
 
 /** A place that used a stale translation, once for each page and changed entry */
@@ -35,6 +38,21 @@ interface StaleRow {
   difference: string;
   entry: string;
   missing: string;
+}
+
+/** A breach of isolation */
+interface IsolationRow {
+  kind: 'isolation';
+  rule: string;
+  severity: string;
+  moment: number;
+  vcpu: number;
+  instruction: number;
+  /** Who was entered, or runs, when it was found */
+  place: string;
+  title: string;
+  text: string;
+  path: FindingStep[];
 }
 
 interface EndRow {
@@ -90,8 +108,12 @@ const SLICE = 2_000_000;
 const MOST_ASLEEP = 1;
 const MOST_ASLEEP_OF_SEVERAL = 1000;
 
+/** Exit code when isolation was found broken */
+const ISOLATION_BROKEN = 99;
+
 /** Hears of all rows of a run but its end, as they happen. To be called before the machine runs. */
 export function watchRows(debuggee: Debuggee, write: (row: HeadlessRow) => void): void {
+  const { machine } = debuggee;
   const told = new Set<string>();
   debuggee.watcher = {
     exit: (index) => {
@@ -108,8 +130,10 @@ export function watchRows(debuggee: Debuggee, write: (row: HeadlessRow) => void)
       told.add(key);
       write(row);
     },
+    finding: (finding, severity) => {
+      write(isolationRow(finding, severity, debuggee));
+    },
   };
-  const { machine } = debuggee;
   machine.addTaps({ vmEntryFailed: (failure) => write(failedEntryRow(failure, debuggee)) });
   write({ kind: 'boot', ...machine.boot });
   // What the file has, whatever happens to this process from here on
@@ -121,10 +145,18 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   const { write } = options;
   const { machine } = debuggee;
   watchRows(debuggee, write);
+  let found = false;
+  let broken: Finding | undefined;
+  debuggee.isolation?.onFinding((finding, severity) => {
+    found = true;
+    if (severity !== 'stop') return;
+    broken ??= finding;
+    machine.requestStop();
+  });
   let outcome: Outcome | undefined;
   let before = -1;
   const patience = machine.vcpus.length > 1 ? MOST_ASLEEP_OF_SEVERAL : MOST_ASLEEP;
-  for (let asleep = 0; !outcome && machine.instructions < options.maxInstructions && asleep < patience;) {
+  for (let asleep = 0; !outcome && !broken && machine.instructions < options.maxInstructions && asleep < patience;) {
     asleep = machine.instructions === before ? asleep + 1 : 0;
     before = machine.instructions;
     const result = debuggee.advance(Math.min(SLICE, options.maxInstructions - machine.instructions));
@@ -135,6 +167,11 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   debuggee.tape.close(outcome);
   const { instructions } = machine;
   const stateHash = machine.stateHash();
+  if (broken) {
+    const description = `Isolation is broken: ${broken.title}`;
+    write({ kind: 'end', outcome: 'isolation', description, instructions, stateHash });
+    return options.exitStatus ? NO_QEMU_STATUS : ISOLATION_BROKEN;
+  }
   if (!outcome) {
     const limited = machine.instructions >= options.maxInstructions;
     const description = limited
@@ -152,7 +189,8 @@ export async function runHeadless(debuggee: Debuggee, options: HeadlessOptions):
   const description = describeOutcome(outcome, debuggee).text;
   const status = outcome.kind === 'exit-port' ? { qemuStatus: qemuStatusOf(outcome.code) } : {};
   write({ kind: 'end', outcome: outcomeName(outcome), description, instructions, stateHash, ...status });
-  return options.exitStatus ? exitStatusOf(outcome) : exitCodeOf(outcome);
+  if (options.exitStatus) return exitStatusOf(outcome);
+  return exitCodeOf(outcome) || (found ? ISOLATION_BROKEN : 0);
 }
 
 function entryRow(record: VmEntryRecord, debuggee: Debuggee): EntryRow {
@@ -181,6 +219,13 @@ function failedEntryRow(failure: VmEntryFailure, debuggee: Debuggee): FailedEntr
     value: hex(failure.value),
     section: failure.section,
   };
+}
+
+function isolationRow(finding: Finding, severity: string, debuggee: Debuggee): IsolationRow {
+  const { rule, moment, vcpu, instruction, title, text, path } = finding;
+  const place = debuggee.layers.nameOf(debuggee.running(vcpu));
+  const steps = path.map((step) => findingStep(step, debuggee));
+  return { kind: 'isolation', rule, severity, moment, vcpu, instruction, place, title, text, path: steps };
 }
 
 function staleRow(use: StaleTranslation, debuggee: Debuggee): StaleRow {
@@ -220,6 +265,11 @@ export function textOf(row: HeadlessRow): string | undefined {
       return `serial ${row.layer.padEnd(8)} ${row.text}`;
     case 'stale':
       return `stale ${row.access} of ${row.linear} by ${row.place} uses ${row.hostPhysical}: ${row.difference}; ${row.entry}; missing ${row.missing}`;
+    case 'isolation':
+      return [
+        `isolation ${row.rule}: ${row.title}  [moment ${row.moment}]`,
+        ...row.path.map((step) => `     ${stepText(step)}`),
+      ].join('\n');
     case 'boot':
       return `boot ${row.protocol.padEnd(9)} ${row.reason}`;
     case 'end': {

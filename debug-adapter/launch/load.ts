@@ -1,6 +1,8 @@
 import type { DiskConfiguration, MachineConfiguration, RawPlace } from '../../emulator/machine/api';
 import { SegmentType } from '../../emulator/machine/elf';
 import { createTimeline, type TimelineOptions } from '../../emulator/timeline/timeline';
+import { parsePolicy, PolicyError } from '../../emulator/watch/isolation/policy';
+import { resolvePolicy } from '../../emulator/watch/isolation/resolve';
 import type { Environment } from '../session/environment';
 import { messageOf, userError } from '../session/errors';
 import type { FileSource } from '../session/file-source';
@@ -34,8 +36,11 @@ export interface Materials {
  * Reads all images and builds the machine, ready to run its first instruction. Whatever is wrong with a file or with
  * the configuration is a RequestError that names it.
  */
-export const load = async (launch: ResolvedLaunch, environment: Environment): Promise<Debuggee> =>
-  build(await gather(launch, environment.files), environment, launch.history);
+export async function load(launch: ResolvedLaunch, environment: Environment): Promise<Debuggee> {
+  const debuggee = await build(await gather(launch, environment.files), environment, launch.history);
+  await checkIsolation(debuggee, launch, environment.files);
+  return debuggee;
+}
 
 /** Reads all files that a launch names. @throws RequestError */
 export async function gather(launch: ResolvedLaunch, files: FileSource): Promise<Materials> {
@@ -95,6 +100,28 @@ export async function build(
     return new Debuggee(machine, images, folder, createTimeline(machine, historyOf(history)));
   } catch (error) {
     throw isExpected(error) ? userError(messageOf(error)) : error;
+  }
+}
+
+/**
+ * With a policy isolation is checked from now on: before the first instruction. `isolation` is the policy itself, or the
+ * file that holds it; its areas are found in the images. @throws RequestError
+ */
+export async function checkIsolation(
+  debuggee: Debuggee,
+  { isolation }: Pick<ResolvedLaunch, 'isolation'>,
+  files: FileSource,
+): Promise<void> {
+  if (isolation === undefined) return;
+  const where = typeof isolation === 'string' ? `${isolation}: ` : 'launch: ';
+  const bytes = typeof isolation === 'string' ? await readFile(files, isolation) : undefined;
+  try {
+    const policy = parsePolicy(bytes ? JSON.parse(new TextDecoder().decode(bytes)) : isolation);
+    const images = debuggee.images.map(({ layer, loaded }) => ({ layer, elf: loaded.program.elf }));
+    debuggee.checkIsolation(resolvePolicy(policy, images));
+  } catch (error) {
+    if (error instanceof PolicyError || error instanceof SyntaxError) throw userError(where + messageOf(error));
+    throw error;
   }
 }
 

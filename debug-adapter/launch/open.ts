@@ -3,7 +3,7 @@ import type { Recording } from '../../emulator/timeline/recording/recording';
 import type { Environment } from '../session/environment';
 import type { Debuggee } from './debuggee';
 import type { ResolvedLaunch } from './description';
-import { build, gather, type Materials } from './load';
+import { build, checkIsolation, gather, type Materials } from './load';
 import { materialsOf, readRecording, recordable, recordedMachine } from './recorded-materials';
 import { blankTape } from './tape';
 
@@ -26,6 +26,7 @@ export async function open(launch: ResolvedLaunch, environment: Environment): Pr
   // Of a disk that is written through the file changes: what it held is kept, so that the run can be gone through again.
   const materials = recordable(given, (disk) => launch.record !== undefined || disk.write === 'through');
   const debuggee = await build(materials, environment, launch.history);
+  await checkIsolation(debuggee, launch, files);
   const blank = launch.record === undefined ? undefined : await blankTape(launch.record, given, files);
   return {
     debuggee,

@@ -31,6 +31,8 @@ export interface LaunchArguments {
   iommu?: boolean;
   /** Every use of a cached translation that the tables in memory contradict can stop the machine. Slower. Default false */
   strictTranslation?: boolean;
+  /** Policy of the isolation sanitizer, or the path of a JSON file that holds it. Absent: nothing is checked */
+  isolation?: string | Record<string, unknown>;
   /** What the real-time clock shows at power-on: "2026-01-01T00:00:00Z" (the default) */
   startTime?: string;
   /** Where the generator behind RDRAND and RDSEED begins: a whole number, default 0 */

@@ -19,6 +19,7 @@ import { TaskRunner } from '../time/task-runner';
 import type { Moment, Task } from '../../emulator/timeline/api';
 import type { BranchedEventBody, ChangedEventBody } from '../protocol/requests';
 import { without } from '../protocol/without';
+import { explainFinding, ISOLATION } from '../watch/explain-finding';
 import { isRunning, messageOf, RequestError, silentError } from './errors';
 import { ExitFilter } from '../watch/exit-filter';
 
@@ -106,6 +107,10 @@ export class Live {
     debuggee.watcher = {
       serial: (_layer, text) => this.emit('output', { category: 'stdout', output: `${text}\n` }),
       tape: (stop) => this.tapeStopped(stop),
+      finding: (finding, severity) => {
+        if (debuggee.timeline.replaying || (severity === 'stop' && this.exceptions.wants(ISOLATION))) return;
+        this.emit('output', { category: 'important', output: `${explainFinding(finding, debuggee).text}\n` });
+      },
     };
     debuggee.tape.tell = (text) => this.emit('output', { category: 'important', output: `${text}\n` });
   }
