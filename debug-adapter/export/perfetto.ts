@@ -61,6 +61,8 @@ export class PerfettoWriter implements ExportWriter {
         return this.instant(row, row.text === '' ? 'an empty line' : row.text, row.layer);
       case 'stale':
         return this.instant(row, `stale translation: ${row.missing} is missing`, undefined);
+      case 'isolation':
+        return this.instant(row, `isolation broken: ${row.title}`, undefined);
       case 'boot':
         return this.instant(row, `boot: ${row.protocol}`, undefined);
       case 'end':
