@@ -1,14 +1,15 @@
 import type { RunResult } from '../../emulator/machine/api';
 import type { Finding } from '../../emulator/watch/isolation/finding';
 import type { Severity } from '../../emulator/watch/isolation/policy';
-import { IsolationSanitizer, type ResolvedPolicy } from '../../emulator/watch/isolation/sanitizer';
+import type { ResolvedPolicy } from '../../emulator/watch/isolation/sanitizer';
+import { PolicyWatch } from '../../emulator/watch/policy-watch';
 import type { Debuggee } from '../launch/debuggee';
 
 export type FindingListener = (finding: Finding, severity: Exclude<Severity, 'off'>) => void;
 
 /** The sanitizer of a machine that was launched with a policy, as the session and the command line use it. */
 export class IsolationWatch {
-  readonly sanitizer: IsolationSanitizer;
+  readonly checks: PolicyWatch;
   private readonly listeners = new Set<FindingListener>();
   private next: number;
 
@@ -17,11 +18,11 @@ export class IsolationWatch {
     private readonly resolved: ResolvedPolicy,
   ) {
     const { machine, layers, timeline } = debuggee;
-    this.sanitizer = new IsolationSanitizer(machine, resolved, {
+    this.checks = new PolicyWatch(machine, resolved, {
       report: (finding, severity) => this.listeners.forEach((listener) => listener(finding, severity)),
       layerOf: (context) => layers.nameOf(context),
     });
-    timeline.onBranch((at) => this.sanitizer.forget(at));
+    timeline.onBranch((at) => this.checks.forget(at));
     this.next = this.every;
   }
 
@@ -41,7 +42,7 @@ export class IsolationWatch {
     const ended = result.why === 'ended' && this.resolved.policy.at.end;
     if (instructions < this.next && !ended) return;
     if (instructions >= this.next) this.next = instructions + this.every;
-    this.sanitizer.check();
+    this.checks.check();
   }
 
   private get every(): number {
