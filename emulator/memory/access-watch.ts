@@ -143,7 +143,10 @@ export class AccessWatch implements WriteWatcher {
   // What happens
 
   writing(wasmAddress: number, length: number): void {
-    if (!this.bulk) this.access(wasmAddress, length, Watched.WRITE);
+    if (this.bulk) return;
+    // Most writes to a page with watched bytes touch none of them.
+    if (length <= 8 && wasmAddress % PAGE <= PAGE - length && !this.touches(wasmAddress, length, Watched.WRITE)) return;
+    this.access(wasmAddress, length, Watched.WRITE);
   }
 
   /** RAM is about to be read: does not cross a page unless it is DMA */
