@@ -76,9 +76,9 @@ export class SlowPath implements EngineHost {
     if (crossesPage(address, size)) return false;
     const at = this.translation.translate(address, access, Privilege.Current, StaleUse.Never);
     if (at < 0) return false;
-    // Such a page gets no write tag: only the interpreter's slow path may store there.
     if (access === Access.Read) return !this.translation.readsSlowly(pageOf(at));
-    return access !== Access.Write || !this.translation.storesSlowly(pageOf(at), access);
+    if (access !== Access.Write || !this.translation.storesSlowly(pageOf(at), access)) return true;
+    return this.translation.storesOnce(address, at, size);
   }
 
   fetch(linear: bigint): number {

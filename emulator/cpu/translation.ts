@@ -234,6 +234,22 @@ export class Translation {
     return mayStore !== undefined && !mayStore(ramPage, access === Access.Write);
   }
 
+  /**
+   * Whether generated code may make this store although the page gets no write tag, because nobody wants to know of it. The
+   * entry of the TLB then leads to the page. Code pages, and strict mode's tables, are always left to the slow path.
+   */
+  storesOnce(linear: bigint, at: number, size: number): boolean {
+    const page = pageOf(at);
+    if (this.strict || this.engine().isCodePage(page) || !this.memory.mayStoreAt(at, size)) return false;
+    this.scratch[0] = linear;
+    const low = this.scratchWords[0] ?? 0;
+    const high = this.scratchWords[1] ?? 0;
+    const bank = this.currentBank;
+    if (this.tlb.find(bank, low, high, Permission.WRITE) !== page) return false;
+    this.tlb.retag(bank, low, high, false, !this.readsSlowly(page));
+    return true;
+  }
+
   /** Whether generated code must not read this RAM page by itself. */
   readsSlowly(ramPage: number): boolean {
     const { accessWatch, mayLoad } = this.memory;

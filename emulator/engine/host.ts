@@ -31,8 +31,8 @@ export interface EngineHost {
   slowLoad(linear: bigint, size: number, forWrite: boolean): bigint;
   slowStore(linear: bigint, size: number, value: bigint): void;
   /**
-   * Only refills the TLB (translated code's slow path): true when the access can now hit and has no side effect
-   * besides accessed/dirty bits; false when the instruction must be left to the interpreter. Records nothing.
+   * Only refills the TLB (translated code's slow path): true when the access can now be made by the addend of its entry (a
+   * store perhaps only this once) and has no side effect besides accessed/dirty bits; false when the instruction must be left to the interpreter. Records nothing.
    */
   refill(linear: bigint, size: number, access: Access): boolean;
   /**

@@ -116,6 +116,11 @@ export class AccessWatch implements WriteWatcher {
     return this.pages[(ramPage - RAM_BASE) >>> 12] === 0;
   }
 
+  /** A store beside the watched bytes, in generated code that does not know where it is */
+  mayStoreAt(wasmAddress: number, length: number): boolean {
+    return !this.touches(wasmAddress, length, Watched.WRITE);
+  }
+
   /** Whether generated code may not read this RAM page by itself. */
   readsSlowly(ramPage: number): boolean {
     return ((this.pages[(ramPage - RAM_BASE) >>> 12] ?? 0) & Watched.READ) !== 0;

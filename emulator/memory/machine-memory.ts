@@ -30,6 +30,9 @@ export class MachineMemory {
   writing: Writing | undefined;
   /** Whether generated code may get a write tag, or its like, for a RAM page. Undefined: for every page */
   mayStore: MayStore | undefined;
+  /** The same without those who let single stores pass (`WriteWatcher.mayStoreAt`): to be asked after them */
+  private mayStoreElsewhere: MayStore | undefined;
+  private letting: WriteWatcher | undefined;
   /** Who reads or writes RAM now, and what there is to say of it */
   actor: Actor = Actor.Instruction;
   actorDetail = 0;
@@ -65,10 +68,22 @@ export class MachineMemory {
     return () => this.setWatchers(this.watchers.filter((other) => other !== watcher));
   }
 
+  /**
+   * Whether generated code may make a single store to a page for which `mayStore` says no: then nobody is told of it. It does
+   * not cross a page.
+   */
+  mayStoreAt(wasmAddress: number, length: number): boolean {
+    const { letting, mayStoreElsewhere } = this;
+    if (!letting?.mayStoreAt?.(wasmAddress, length)) return false;
+    return mayStoreElsewhere === undefined || mayStoreElsewhere(pageOf(wasmAddress), true);
+  }
+
   private setWatchers(watchers: readonly WriteWatcher[]): void {
     this.watchers = watchers;
     this.writing = tellAll(watchers);
     this.mayStore = askAll(watchers);
     this.mayLoad = askAllOfLoads(watchers);
+    this.letting = watchers.find((watcher) => watcher.mayStoreAt !== undefined);
+    this.mayStoreElsewhere = askAll(watchers.filter((watcher) => watcher !== this.letting));
   }
 }

@@ -14,6 +14,11 @@ export interface WriteWatcher {
    * a write that follows; otherwise the way would only be ready for one. Absent: it may always.
    */
   mayStore?(ramPage: number, stores: boolean): boolean;
+  /**
+   * Where `mayStore` says no: whether one store by generated code to these bytes is of no interest all the same. At most one
+   * watcher has this.
+   */
+  mayStoreAt?(wasmAddress: number, length: number): boolean;
   /** Likewise for loads, which the slow path tells of. Absent: it may always. */
   mayLoad?(ramPage: number): boolean;
 }
