@@ -1,4 +1,4 @@
-// npm run bench [kernels | time-travel] [--json FILE] [--check]: speed in guest MIPS beside QEMU's translator and Debian's Bochs, on the same image
+// npm run bench [kernels | time-travel | isolation] [--json FILE] [--check]: speed in guest MIPS beside QEMU's translator and Debian's Bochs, on the same image
 // and in one run, so that the ratios say something on any machine. Rows: name, value, unit, versus, ratio, bar, goal,
 // holds; the last four where something is promised. With --check a missed bar is exit code 1.
 import { spawn } from 'node:child_process';
@@ -9,6 +9,7 @@ import { build } from 'esbuild';
 import { buildSample } from './samples.mjs';
 import { pickToolchain } from './toolchain.mjs';
 import { bochsMissing, runBochs } from '../test/samples/bochs.mjs';
+import { isolationRows } from './bench/isolation.mjs';
 import { timeTravelRows } from './bench/time-travel.mjs';
 import { which } from './oracles.mjs';
 
@@ -23,6 +24,7 @@ const SLICE = 1_000_000;
 const VM_EXIT = 'vmexit';
 /** Only with it, or with no name at all */
 const TIME_TRAVEL = 'time-travel';
+const ISOLATION = 'isolation';
 const KERNELS = ['alu', 'copy', 'recursion', 'sha256', 'quicksort', 'bytecode', 'matrix', VM_EXIT];
 /**
  * What is promised, as a ratio of two engines in one run. `guest` and `bochs-guest` run the kernels in VMX non-root operation
@@ -215,15 +217,16 @@ const at = words.indexOf('--json');
 const json = at >= 0 ? words.splice(at, 2)[1] : undefined;
 if (at >= 0 && !json) throw new Error('--json needs a file name');
 for (const word of words) {
-  if (![...KERNELS, TIME_TRAVEL].includes(word))
-    throw new Error(`no kernel "${word}". There are: ${KERNELS.join(', ')}; and ${TIME_TRAVEL}`);
+  if (![...KERNELS, TIME_TRAVEL, ISOLATION].includes(word))
+    throw new Error(`no kernel "${word}". There are: ${KERNELS.join(', ')}; and ${TIME_TRAVEL}, ${ISOLATION}`);
 }
 const [elf] = buildSample(sample, pickToolchain());
 if (!existsSync(elf)) throw new Error(`${elf} was not built`);
 const log = (text) => console.error(text);
-const kernels = words.filter((word) => word !== TIME_TRAVEL);
+const kernels = words.filter((word) => ![TIME_TRAVEL, ISOLATION].includes(word));
 const rows = words.length > 0 && kernels.length === 0 ? [] : rowsOf(await measure(elf, kernels, log));
 if (words.length === 0 || words.includes(TIME_TRAVEL)) rows.push(...(await timeTravelRows(elf, log)));
+if (words.length === 0 || words.includes(ISOLATION)) rows.push(...(await isolationRows(log)));
 print(rows);
 if (json) writeFileSync(json, `${JSON.stringify(rows, undefined, 1)}\n`);
 if (check && rows.some((row) => row.holds === false)) process.exitCode = 1;
