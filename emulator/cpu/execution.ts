@@ -74,12 +74,14 @@ export class Execution {
    * along; in code that holds none, instructions run as ever.
    */
   private runEngine(slice: number, skipBreakpoint: boolean): EngineExit {
-    const { physical } = this.cpu;
-    const { accessWatch } = physical.memory;
-    if (!accessWatch || slice === 1) return this.runFollowing(slice, skipBreakpoint);
-    accessWatch.exact = false;
+    const { memory } = this.cpu.physical;
+    const { accessWatch } = memory;
+    if (slice === 1 || (!accessWatch && !memory.exacting)) return this.runFollowing(slice, skipBreakpoint);
+    memory.exact = false;
+    if (accessWatch) accessWatch.exact = false;
     const exit = this.runFollowing(slice, skipBreakpoint);
-    accessWatch.exact = true;
+    if (accessWatch) accessWatch.exact = true;
+    memory.exact = true;
     return exit;
   }
 

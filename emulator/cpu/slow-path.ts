@@ -39,7 +39,7 @@ export class SlowPath implements EngineHost {
     if (at !== FAULT && this.unaligned(address, size)) return 0n;
     if (at >= 0) {
       const { accessWatch } = this.physical.memory;
-      if (accessWatch && this.watchRefuses(address, at, size, forWrite ? EITHER : Watched.READ)) return 0n;
+      if (this.watchRefuses(address, at, size, forWrite ? EITHER : Watched.READ)) return 0n;
       if (translation.secrecy?.loading(at, size)) {
         translation.publish(FaultKind.Secret);
         return 0n;
@@ -117,7 +117,9 @@ export class SlowPath implements EngineHost {
 
   /** True: the access was refused for now, because the instruction is to be executed alone. */
   private watchRefuses(address: bigint, at: number, size: number, access: number): boolean {
-    if (!this.physical.memory.accessWatch?.refuses(at, size, access)) return false;
+    const { memory } = this.physical;
+    const alone = !memory.exact && (access & Watched.WRITE) !== 0 && memory.exacting?.storesAlone?.(at) === true;
+    if (!alone && !memory.accessWatch?.refuses(at, size, access)) return false;
     this.translation.refuseWatched(address);
     this.translation.publish();
     return true;

@@ -30,7 +30,11 @@ export class MachineMemory {
   writing: Writing | undefined;
   /** Whether generated code may get a write tag, or its like, for a RAM page. Undefined: for every page */
   mayStore: MayStore | undefined;
-  /** The same without those who let single stores pass (`WriteWatcher.mayStoreAt`): to be asked after them */
+  /** False while generated code runs more than one instruction: RIP and the count of instructions are not known. */
+  exact = true;
+  /** Who wants stores to be told when they are exact (`WriteWatcher.storesAlone`) */
+  exacting: WriteWatcher | undefined;
+  /** mayStore without the one who lets single stores pass (`WriteWatcher.mayStoreAt`): to be asked after that one */
   private mayStoreElsewhere: MayStore | undefined;
   private letting: WriteWatcher | undefined;
   /** Who reads or writes RAM now, and what there is to say of it */
@@ -83,6 +87,7 @@ export class MachineMemory {
     this.writing = tellAll(watchers);
     this.mayStore = askAll(watchers);
     this.mayLoad = askAllOfLoads(watchers);
+    this.exacting = watchers.find((watcher) => watcher.storesAlone !== undefined);
     this.letting = watchers.find((watcher) => watcher.mayStoreAt !== undefined);
     this.mayStoreElsewhere = askAll(watchers.filter((watcher) => watcher !== this.letting));
   }

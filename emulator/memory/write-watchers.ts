@@ -19,6 +19,11 @@ export interface WriteWatcher {
    * watcher has this.
    */
   mayStoreAt?(wasmAddress: number, length: number): boolean;
+  /**
+   * Whether a store to these bytes is to be made by an instruction that is executed alone, so that RIP and the count of
+   * instructions are exact when it is told. Of pages for which `mayStore` says no. At most one watcher has this.
+   */
+  storesAlone?(wasmAddress: number): boolean;
   /** Likewise for loads, which the slow path tells of. Absent: it may always. */
   mayLoad?(ramPage: number): boolean;
 }

@@ -5,6 +5,9 @@ import { resolvePolicy } from '../../emulator/watch/isolation/resolve';
 import { IsolationSanitizer } from '../../emulator/watch/isolation/sanitizer';
 import { sampleMachine, samplePolicy } from './sample-machine';
 
+/** The monitor is linked this far above the physical addresses that it is loaded at (monitor.ld). */
+const MONITOR_BASE = 0xffff_ffff_a000_0000n;
+const PHYSICAL = { kind: 'host-physical', cr0: 0n, cr3: 0n, cr4: 0n, efer: 0n, eptp: 0n } as const;
 const END = { why: 'ended', outcome: { kind: 'exit-port', code: 0 } };
 
 function run(program: string, modules: readonly string[], withDisk: boolean) {
@@ -27,7 +30,7 @@ describe('isolation: the sample, below a monitor that does its work', function (
   ];
   for (const [title, program, modules, withDisk] of runs) {
     it(`${title}: silent, and pages have changed hands`, () => {
-      const { findings, sanitizer } = run(program, modules, withDisk);
+      const { findings, sanitizer, machine } = run(program, modules, withDisk);
       assert.deepEqual(
         findings.map((finding) => finding.title),
         [],
@@ -41,6 +44,14 @@ describe('isolation: the sample, below a monitor that does its work', function (
         lost.every(({ writer }) => writer?.by.kind === 'root'),
         'by the monitor',
       );
+      // At the instruction that stores to the entry, whatever code ran in one stretch with it
+      for (const { writer } of lost) {
+        assert.ok(writer);
+        const { rip } = writer;
+        const instruction = machine.decode({ ...PHYSICAL, codeSize: 64 }, rip - MONITOR_BASE);
+        assert.ok(instruction?.isMemory, `0x${rip.toString(16)}: ${instruction?.row.mnemonic}`);
+        assert.match(instruction.row.mnemonic, /^(MOV|OR|AND|STOS|MOVS|XCHG)/);
+      }
     });
   }
 });

@@ -117,4 +117,9 @@ export class TablePages implements WriteWatcher {
   mayStore(ramPage: number): boolean {
     return this.watched[(ramPage - RAM_BASE) / PAGE] !== 1;
   }
+
+  /** The writer of an entry is named. */
+  storesAlone(wasmAddress: number): boolean {
+    return this.watched[(wasmAddress - RAM_BASE) >>> 12] === 1;
+  }
 }
