@@ -49,6 +49,13 @@ class Workbench {
       await this.page.mouse.wheel(0, turn % 50 === 0 ? -100_000 : 80);
     }
     await row.waitFor();
+    // A row that the list's edge cuts would move away under the mouse.
+    const list = await this.pane(name).locator('.monaco-list').first().boundingBox();
+    const box = await row.boundingBox();
+    if (list && box && box.y + box.height > list.y + list.height) {
+      await this.page.mouse.wheel(0, 60);
+      await this.page.waitForTimeout(300);
+    }
     return row;
   }
 
