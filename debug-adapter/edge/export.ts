@@ -1,6 +1,6 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync, writeSync } from 'node:fs';
 import { exportRun } from '../export/export';
-import { FORMATS, type ExportFormat } from '../export/writer';
+import { FORMATS, mayBeReplaced, type ExportFormat } from '../export/writer';
 import { resolveLaunch } from '../launch/description';
 import type { Debuggee } from '../launch/debuggee';
 import { follower } from '../launch/open';
@@ -92,6 +92,14 @@ async function opened(
   return { debuggee, end: recording.end, maxInstructions: Infinity };
 }
 
+function beginningOf(file: string): Uint8Array {
+  const handle = openSync(file, 'r');
+  const byte = new Uint8Array(1);
+  const length = readSync(handle, byte);
+  closeSync(handle);
+  return byte.subarray(0, length);
+}
+
 interface Output {
   write(text: string): void;
   drain(): Promise<void>;
@@ -106,6 +114,8 @@ function standardOutput(): Output {
 function fileOutput(file: string): Output {
   let handle: number;
   try {
+    if (existsSync(file) && statSync(file).isFile() && !mayBeReplaced(beginningOf(file)))
+      throw new Error('it is there already, and is no export');
     handle = openSync(file, 'w');
   } catch (error) {
     throw userError(`cannot write ${file}: ${messageOf(error)}`);

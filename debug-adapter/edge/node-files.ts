@@ -35,10 +35,10 @@ export const nodeFiles: FileSource = {
       }
     });
   },
-  recordTo(file, mayReplace) {
+  recordTo(file, mayReplace, kind) {
     return new Promise((resolve, reject) => {
       try {
-        resolve(recordTo(file, mayReplace));
+        resolve(recordTo(file, mayReplace, kind));
       } catch (error) {
         reject(explained(error));
       }

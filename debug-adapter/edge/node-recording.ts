@@ -9,14 +9,18 @@ const BEGINNING = 16;
  * What `append` was given is with the operating system when it returns: the end of this process, however it comes,
  * cannot take it back. The disk gets it soon after, without being waited for.
  */
-export function recordTo(file: string, mayReplace: (beginning: Uint8Array) => boolean): RecordingSink {
+export function recordTo(
+  file: string,
+  mayReplace: (beginning: Uint8Array) => boolean,
+  kind = 'recording',
+): RecordingSink {
   const handle = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o666);
   let open = true;
   try {
     if (fstatSync(handle).isDirectory()) throw Object.assign(new Error('it is a folder'), { code: 'EISDIR' });
     const beginning = new Uint8Array(BEGINNING);
     const length = readSync(handle, beginning, 0, BEGINNING, 0);
-    if (!mayReplace(beginning.subarray(0, length))) throw new Error('it is there already, and is no recording');
+    if (!mayReplace(beginning.subarray(0, length))) throw new Error(`it is there already, and is no ${kind}`);
   } catch (error) {
     closeSync(handle);
     throw error;

@@ -5,7 +5,7 @@ import type { Environment } from '../session/environment';
 import { badArguments, messageOf, userError } from '../session/errors';
 import { Progress, type ProgressEvents } from '../time/progress';
 import { exportRun, type ExportSummary } from './export';
-import { FORMATS, type ExportFormat } from './writer';
+import { FORMATS, mayBeReplaced, type ExportFormat } from './writer';
 
 const SLICE_MS = 12;
 /** Text is gathered to pieces of this size. */
@@ -38,11 +38,9 @@ export class Exports {
         throw userError(`export: "${name}" must be a moment of the run, from 0 to ${recording.end}`);
     }
     const path = files.absolute(args.path);
-    const sink = await files
-      .recordTo(path, () => true)
-      .catch((error: unknown) => {
-        throw userError(`cannot write ${path}: ${messageOf(error)}`);
-      });
+    const sink = await files.recordTo(path, mayBeReplaced, 'export').catch((error: unknown) => {
+      throw userError(`cannot write ${path}: ${messageOf(error)}`);
+    });
     let waiting = '';
     const write = (text: string) => {
       waiting += text;

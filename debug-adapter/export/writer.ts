@@ -17,6 +17,9 @@ export interface ExportWriter {
 export const FORMATS = ['perfetto', 'jsonl'] as const;
 export type ExportFormat = (typeof FORMATS)[number];
 
+/** Whether a file that begins so may be replaced by an export: it is empty, or an export, which both begin with an object. */
+export const mayBeReplaced = (beginning: Uint8Array): boolean => beginning.length === 0 || beginning[0] === 0x7b;
+
 export const exportWriter = (format: ExportFormat, write: (text: string) => void): ExportWriter =>
   format === 'perfetto' ? new PerfettoWriter(write) : new LinesWriter(write);
 

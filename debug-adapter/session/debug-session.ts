@@ -297,7 +297,8 @@ export class DebugSession {
     const emit = (event: string, body?: unknown) => this.router.event(event, body);
     this.live = new Live(debuggee, sources, launch.noDebug ?? false, emit, {
       reportsProgress: this.clientTakes?.supportsProgressReporting ?? false,
-      stopAtEnd: launch.stopAtEnd ?? false,
+      // A recording that is opened stops where it ends, however that is.
+      stopAtEnd: launch.stopAtEnd ?? launch.recording !== undefined,
     });
     // Announced before it was known whether this launch records.
     if (!debuggee.timeline.recording) emit('capabilities', { capabilities: { supportsStepBack: false } });

@@ -11,9 +11,10 @@ export interface FileSource {
   blocks?(path: string, writable: boolean): Promise<BlockSource>;
   /**
    * A file to record into: it is emptied with the first bytes that are appended. Absent where nothing can be written.
-   * Rejects as `read` does, and when the file is there and `mayReplace` does not want what it begins with.
+   * Rejects as `read` does, and when the file is there and `mayReplace` does not want what it begins with: `kind`, for
+   * the message, is what it would have to be (absent: a recording).
    */
-  recordTo?(path: string, mayReplace: (beginning: Uint8Array) => boolean): Promise<RecordingSink>;
+  recordTo?(path: string, mayReplace: (beginning: Uint8Array) => boolean, kind?: string): Promise<RecordingSink>;
   /** The absolute form of a path that a user typed */
   absolute(path: string): string;
 }

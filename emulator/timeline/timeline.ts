@@ -193,7 +193,11 @@ class RecordedTimeline implements Timeline {
       const result = snapshots.measure(() => machine.run(left, over, vcpu, until));
       // Also while history is repeated: where it was thinned, the next way to here is shorter then.
       if (!snapshots.arrived(journal.given) && snapshots.due) snapshots.take(journal.given);
-      if (result.why !== 'limit' || this.now < until) return result;
+      if (result.why !== 'limit' || this.now < until) {
+        // Where the run stops by itself, what was given there is part of what is seen.
+        this.giveInput();
+        return result;
+      }
       waited = vcpu !== undefined && end - count() === left ? waited + this.now - now : 0;
     }
   }

@@ -243,6 +243,8 @@ describe('recordings on the command line', function () {
       [['export', program, '--json'], /"--json" has no meaning here/],
       [['export', at('disk.uvrec'), '--from', '9', '--to', '3'], /the range begins at moment 9 and ends before/],
       [['export', at('disk.uvrec'), '--out', folder], /cannot write/],
+      [['export', at('disk.uvrec'), '--out', at('disk.uvrec')], /disk\.uvrec: it is there already, and is no export/],
+      [['export', program, '--out', at('notes.txt')], /notes\.txt: it is there already, and is no export/],
       [['run', at('disk.uvrec')], /is a recording: use "undervisor replay"/],
       [['run', program, '--record', at('notes.txt')], /notes\.txt: it is there already, and is no recording/],
       [['run', program, '--record', path.join(folder, 'no/where.uvrec')], /there is no such file/],

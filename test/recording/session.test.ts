@@ -200,6 +200,12 @@ describe('a debugging session and recordings', function () {
       /must be a moment of the run/,
     );
     await assert.rejects(client.request('undervisor/export', { path: folder }), /cannot write/);
+    const recording = { path: at('sample.uvrec') };
+    await assert.rejects(client.request('undervisor/export', recording), /it is there already, and is no export/);
+    // One export may replace another.
+    await client.request('undervisor/export', { path: file });
+    const again = (await client.event('undervisor/exported')) as unknown as { body: Record<string, unknown> };
+    assert.equal(again.body.error, undefined);
   });
 
   it('is exported to its end, with what was given to it, also where a disk was written through', async () => {

@@ -196,4 +196,21 @@ describe('timeline: input', function () {
     assert.equal(machine.writeMemory(PHYSICAL, 1n << 40n, Uint8Array.of(1)), 0);
     assert.equal(told.length, 1);
   });
+
+  it('is there again when the run comes to its moment and stops there of itself', () => {
+    const { machine, timeline } = recorded(stack());
+    let exits = 0;
+    machine.addTaps({ vmExit: () => ++exits === 1 && machine.requestStop() });
+    assert.equal(timeline.run(Infinity).why, 'requested');
+    const { now } = timeline;
+    const registers = () => machine.running(0).registers;
+    assert.ok(registers().write('r15', 0x777n));
+    finish(timeline.seek(now - 5));
+    assert.notEqual(registers().read('r15'), 0x777n);
+    exits = 0;
+    timeline.run(Infinity);
+    assert.equal(timeline.now, now);
+    assert.equal(registers().read('r15'), 0x777n);
+    assert.equal(timeline.branch, 0);
+  });
 });
