@@ -1,4 +1,3 @@
-import type { Debuggee } from '../launch/debuggee';
 import { atStatement, sameLine, type Place } from '../stepping/place';
 import type { Instant } from './trace';
 
@@ -8,14 +7,10 @@ type Line = Pick<Place, 'pc' | 'image' | 'line' | 'function'>;
 export class Lines {
   private readonly known = new Map<string, Line>();
 
-  constructor(private readonly debuggee: Debuggee) {}
-
-  of({ context: id, pc }: Instant): Line {
-    const key = `${id}:${pc}`;
+  of({ context, pc, code: { image } }: Instant): Line {
+    const key = `${context}:${pc}`;
     let line = this.known.get(key);
     if (!line) {
-      const context = this.debuggee.machine.contexts.find((candidate) => candidate.id === id);
-      const image = context && this.debuggee.layers.imageAt(context, pc);
       line = { pc, image, line: image?.loaded.lineAt(pc), function: image?.loaded.functionAt(pc) };
       this.known.set(key, line);
     }

@@ -16,7 +16,7 @@ export type Granularity = 'line' | 'instruction';
  */
 export const stepBack = (past: Past, vcpu: number, granularity: Granularity): Task<Landing> =>
   land(past, vcpu, function* (here) {
-    const lines = new Lines(past.debuggee);
+    const lines = new Lines();
     if (granularity === 'line' && lines.has(here.instant)) return yield* statementBefore(past, lines, here, false);
     const before = yield* firstBefore(past, here);
     return before && (yield* beginning(past, before));
@@ -28,7 +28,7 @@ export const stepBack = (past: Past, vcpu: number, granularity: Granularity): Ta
  */
 export const stepBackInto = (past: Past, vcpu: number, granularity: Granularity): Task<Landing> =>
   land(past, vcpu, function* (here) {
-    const lines = new Lines(past.debuggee);
+    const lines = new Lines();
     if (granularity === 'line' && lines.has(here.instant)) return yield* statementBefore(past, lines, here, true);
     return yield* stateBefore(here);
   });
@@ -39,7 +39,7 @@ export const stepBackInto = (past: Past, vcpu: number, granularity: Granularity)
  */
 export const stepBackOut = (past: Past, vcpu: number, granularity: Granularity): Task<Landing> =>
   land(past, vcpu, function* (here) {
-    const lines = new Lines(past.debuggee);
+    const lines = new Lines();
     const call = yield* whereEntered(past, here);
     if (!call || granularity === 'instruction' || !lines.has(call.instant)) return call;
     return yield* statementAt(past, lines, call);

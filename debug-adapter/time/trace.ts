@@ -1,4 +1,6 @@
+import type { Context } from '../../emulator/machine/api';
 import type { Moment, Task } from '../../emulator/timeline/api';
+import type { Image } from '../stack/image';
 import type { Debuggee } from '../launch/debuggee';
 import { linearRip, linearRsp } from '../stack/layers';
 import { isCall } from '../stepping/place';
@@ -9,6 +11,8 @@ export interface Instant {
   /** The last moment at which the vCPU was in it: while others run it stays there */
   moment: Moment;
   readonly context: number;
+  /** The context's; undefined: the owner of the processor */
+  readonly vmcs: Context['vmcs'];
   readonly root: boolean;
   readonly retired: number;
   readonly pc: bigint;
@@ -16,19 +20,23 @@ export interface Instant {
   readonly code: Code;
 }
 
-/** What the way back asks of an instruction */
+/**
+ * What the way back asks of an instruction. It is asked while the machine stands there: elsewhere in time the context may
+ * not exist, or its memory hold something else.
+ */
 export interface Code {
   readonly length: number;
   readonly call: boolean;
   /** RET or IRET */
   readonly returns: boolean;
   readonly repeats: boolean;
+  readonly image: Image | undefined;
 }
 
 const FIRST_WINDOW = 256;
 const LARGEST_WINDOW = 16_384;
 const BREATH = 64;
-const UNKNOWN: Code = { length: 0, call: false, returns: false, repeats: false };
+const UNKNOWN = { length: 0, call: false, returns: false, repeats: false };
 
 /**
  * The states that one vCPU passed through up to a moment, newest first, as far back as somebody asks: history run again one
@@ -105,18 +113,20 @@ export class Trace {
     let code = this.codes.get(key);
     if (!code) {
       const instruction = machine.decode(context.space, pc);
+      const image = this.debuggee.layers.imageAt(context, pc);
       code = instruction
         ? {
             length: instruction.length,
             call: isCall(instruction),
             returns: /^I?RET/i.test(instruction.row.mnemonic),
             repeats: instruction.rep || instruction.repne,
+            image,
           }
-        : UNKNOWN;
+        : { ...UNKNOWN, image };
       this.codes.set(key, code);
     }
-    const { id, root } = context;
-    found.push({ moment: timeline.now, context: id, root, retired, pc, sp: linearRsp(context), code });
+    const { id, root, vmcs } = context;
+    found.push({ moment: timeline.now, context: id, root, vmcs, retired, pc, sp: linearRsp(context), code });
   }
 }
 

@@ -1,9 +1,8 @@
 import type { Moment, Task } from '../../emulator/timeline/api';
-import type { Context } from '../../emulator/machine/api';
 import { linearRsp } from '../stack/layers';
 import { STEPPED } from '../stepping/verb';
 import { isAsynchronous } from '../launch/debuggee';
-import { lastBefore, type Past } from './search';
+import { lastBefore, travel, type Past } from './search';
 import { pointAt, stateBefore, type Instant, type Point } from './trace';
 
 /**
@@ -11,7 +10,8 @@ import { pointAt, stateBefore, type Instant, type Point } from './trace';
  * - flow: from another place of the same frame
  * - returned: as a flow, and a function that it called or another layer ran in between; `inner` is that one's last state
  * - again: the same instruction was about to be executed before an interrupt or a VM exit already; there it is `at`
- * - entered: it is where the frame begins; `at` is the call, or what the handler interrupts
+ * - entered: it is where the frame begins; `at` is the call, what the handler interrupts, or the VM entry that was the
+ *   first of the context
  * - start: history begins here
  */
 export type Before =
@@ -64,7 +64,6 @@ const wasDelivered = (from: Instant, to: Instant): boolean => from.retired === t
 /** The call, or the event, that the return before a place came back from; undefined: it returned to somewhere else. */
 function* whereCalled(past: Past, point: Point, last: Point): Task<Before | undefined> {
   const { instant } = point;
-  const addresses = callsBefore(past, instant);
   let next = last;
   for (let steps = 0; steps < NEAR; steps++) {
     const at = yield* stateBefore(next);
@@ -84,6 +83,9 @@ function* whereCalled(past: Past, point: Point, last: Point): Task<Before | unde
     }
     next = at;
   }
+  // What is in memory before the place is only to be seen there: the context may be younger than where the machine is.
+  yield* travel(past.debuggee, instant.moment, 0);
+  const addresses = callsBefore(past, instant);
   if (addresses.length === 0) return undefined;
   const moment = yield* lastCall(past, instant, addresses, point.trace.vcpu, next.instant.moment);
   if (moment === undefined) return undefined;
@@ -95,8 +97,9 @@ function* whereCalled(past: Past, point: Point, last: Point): Task<Before | unde
 function* beforeLeaving(past: Past, point: Point, last: Point): Task<Before> {
   const { instant } = point;
   const left = yield* whereLeft(past, point, last);
-  if (!left) return START;
-  const { vmcs } = contextOf(past, instant.context);
+  const { vmcs } = instant;
+  // A VMCS that was never left begins here.
+  if (!left) return vmcs === undefined ? START : { how: 'entered', at: last };
   const exit = vmcs === undefined ? undefined : past.debuggee.exits.lastOf(point.trace.vcpu, vmcs, instant.moment);
   const inner = exit && isAsynchronous(exit.reason) ? {} : { inner: last };
   if (left.instant.pc === instant.pc) return { how: 'again', at: left, ...inner };
@@ -107,7 +110,7 @@ function* beforeLeaving(past: Past, point: Point, last: Point): Task<Before> {
 
 function* whereLeft(past: Past, point: Point, last: Point): Task<Point | undefined> {
   const { debuggee } = past;
-  const { context } = point.instant;
+  const { context, vmcs } = point.instant;
   const { vcpu } = point.trace;
   let at: Point | undefined = last;
   for (let steps = 0; at && steps < NEAR; steps++) {
@@ -116,7 +119,6 @@ function* whereLeft(past: Past, point: Point, last: Point): Task<Point | undefin
   }
   if (!at) return undefined;
   const before = at.instant.moment;
-  const { vmcs } = contextOf(past, context);
   if (vmcs !== undefined) {
     const exit = debuggee.exits.lastOf(vcpu, vmcs, before);
     return exit && (yield* pointAt(debuggee, vcpu, exit.moment - 1));
@@ -148,9 +150,10 @@ export function* lastCall(
   return found?.moment;
 }
 
-/** Where the calls could stand that return to this place. */
+/** Where the calls could stand that return to this place; the machine is where its context exists. */
 export function callsBefore({ debuggee }: Past, { context, pc }: Pick<Instant, 'context' | 'pc'>): bigint[] {
-  const { space } = contextOf({ debuggee }, context);
+  const space = debuggee.machine.contexts.find(({ id }) => id === context)?.space;
+  if (!space) throw new Error(`there is no context ${context} here`);
   const found: bigint[] = [];
   for (let length = 2; length <= LONGEST_CALL; length++) {
     const at = BigInt.asUintN(64, pc - BigInt(length));
@@ -158,10 +161,4 @@ export function callsBefore({ debuggee }: Past, { context, pc }: Pick<Instant, '
     if (instruction?.length === length && /^CALL\b/i.test(instruction.row.mnemonic)) found.push(at);
   }
   return found;
-}
-
-function contextOf({ debuggee }: Pick<Past, 'debuggee'>, id: number): Context {
-  const context = debuggee.machine.contexts.find((candidate) => candidate.id === id);
-  if (!context) throw new Error(`there is no context ${id} here`);
-  return context;
 }
